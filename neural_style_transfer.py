@@ -1,0 +1,402 @@
+"""Neural style transfer: a photograph repainted in the manner of a painting.
+
+    python neural_style_transfer.py base.jpg style.jpg result_prefix
+
+The picture itself is optimised. A network trained to recognise things, VGG, serves as the eye: its
+deep features say what is in a picture, and the correlations among its features, the Gram matrices,
+say in what manner it is painted. Starting from the photograph, L-BFGS lowers the sum of
+
+- the content loss, the distance of the picture's deep features from the photograph's,
+- the style loss, the distance of its Gram matrices from the painting's, on several layers,
+- the total variation loss, which keeps neighbouring pixels together,
+
+first at a small size, where large strokes form, then at larger ones.
+
+Gatys, Ecker and Bethge, "A Neural Algorithm of Artistic Style", arXiv 1508.06576.
+"""
+
+import dataclasses
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+
+from settings import (
+    INITS,
+    InputError,
+    Settings,
+    Stretch,
+    existing_file,
+    layers_in_use,
+    make_settings,
+    parse_blend,
+    plan,
+    replan,
+)
+
+
+class Interrupted(Exception):
+    """The run was asked to stop, by Ctrl-C or SIGTERM."""
+
+
+interrupts: list[int] = []  # numbers of the signals received so far
+
+
+def transfer(
+    base: str,
+    styles: str | list[str],
+    prefix: str | None = None,
+    *,
+    preset: str = "default",
+    overwrite: bool = False,
+    journal: bool = True,
+    quiet: bool = True,
+    **choices,
+):
+    """Repaint a picture in the manner of others.
+
+    Args:
+        base: path of the content picture.
+        styles: path of the style picture, or several.
+        prefix: beginning of the names of all files; None writes nothing.
+        preset: a key of `settings.PRESETS`.
+        overwrite: replace an earlier run with the same prefix.
+        journal: keep what an exact resume needs while running.
+        quiet: print nothing.
+        **choices: fields of `settings.Settings`, such as `height=256`.
+
+    Returns:
+        (picture, record): a PIL.Image of mode RGB, and what PREFIX.json holds.
+
+    Raises:
+        InputError: a ValueError whose message names the argument, what was expected and received.
+    """
+    settings = make_settings(preset, **choices)
+    styles = [styles] if isinstance(styles, str | os.PathLike) else list(styles)
+    parse_blend(settings.style_blend, len(styles))
+    from results import check_prefix
+
+    record = {
+        "status": "running",
+        "preset": preset,
+        "base": {"path": os.path.abspath(base)},
+        "styles": [{"path": os.path.abspath(style)} for style in styles],
+        "settings": dataclasses.asdict(settings),
+        "iterations": [],
+        "evaluations": [],
+    }
+    if prefix is not None:
+        check_prefix(prefix, overwrite)
+    return paint(record, prefix, overwrite, journal, quiet)
+
+
+def paint(
+    record: dict,
+    prefix: str | None,
+    overwrite: bool,
+    journal: bool,
+    quiet: bool,
+    done: int | None = None,
+):
+    """Carry out what is left of the run that `record` describes, behind `done` iterations of it.
+
+    See `transfer`; `done` is None for a new run.
+    """
+    from PIL import Image
+
+    import preprocessing
+    from progress import Progress
+    from results import Run, sha256_of_file
+
+    # What the user may have got wrong is found before anything heavy is imported.
+    settings = Settings(**record["settings"])
+    pictures = [preprocessing.load_picture(record["base"]["path"], "BASE")]
+    pictures += [preprocessing.load_picture(style["path"], "REF") for style in record["styles"]]
+    start_picture = pictures[0]
+    if settings.init not in INITS:
+        start_picture = preprocessing.load_picture(settings.init, "--init")
+    if "stretches" not in record:
+        stretches = plan(settings, *pictures[0].size)
+        record["stretches"] = [dataclasses.asdict(stretch) for stretch in stretches]
+    for entry in (record["base"], *record["styles"]):
+        entry["sha256"] = sha256_of_file(entry["path"])
+
+    with quiet_imports():
+        import keras
+
+        keras.ops.zeros(())  # the backend looks for devices now, and talks of it
+        import network
+        from objective import make_objective
+        from weights import FITTING_ROWS, load_filters
+
+    progress = Progress(record, quiet)
+    layers = layers_in_use(settings)
+    small = preprocessing.size_for(pictures[0], FITTING_ROWS)
+    fitting_images = preprocessing.images_at(pictures, small, settings)
+    source = settings.weights
+    if "weights" in record:  # what `auto` once chose, it stays with
+        source = record["weights"]["file"] or record["weights"]["source"]
+    filters, weights = load_filters(source, settings, layers, fitting_images, progress.say)
+    if not overwrite and weights != record.get("weights", weights):
+        raise InputError(
+            f"--weights: expected the filters that the run began with, or --overwrite. "
+            f"Received: others from {source}"
+        )
+    precision = settings.precision
+    if precision == "auto":
+        precision = record.get("precision") or network.processor_precision()
+    record |= {"weights": weights, "precision": precision, "versions": versions()}
+    extractor = network.feature_extractor(
+        settings.network, filters, layers, settings.pooling, precision
+    )
+
+    with Run(record, prefix, overwrite, journal, progress.say, done) as run, progress:
+        size, image = None, None
+        while stretch := run.next_stretch():
+            if (stretch.rows, stretch.columns) != size:
+                size = stretch.rows, stretch.columns
+                images = preprocessing.images_at(pictures, size, settings)
+                objective = make_objective(extractor, images[0], images[1:], settings)
+            if stretch.first_iteration:
+                image = preprocessing.resize_image(run.image(stretch.first_iteration - 1), size)
+            else:
+                image = preprocessing.start_image(start_picture, size, settings)
+            paint_stretch(stretch, image, objective, settings, run, progress)
+        image = run.image(len(record["iterations"]) - 1)
+        run.stop("finished", image)
+    return Image.fromarray(preprocessing.deprocess(image)), record
+
+
+def paint_stretch(
+    stretch: Stretch, image, objective: Callable, settings: Settings, run, progress
+) -> None:
+    """The iterations of one size, from `image` on, entered into `run` and told to `progress`."""
+    from evaluator import Evaluator, NotFinite
+    from objective import TERMS
+    from results import JournalMismatch
+
+    def on_evaluation(terms, seconds: float) -> None:
+        terms = dict(zip(TERMS, map(float, terms), strict=True))
+        progress.evaluation(stretch, run.evaluated(stretch, terms, seconds))
+        if interrupts:
+            raise Interrupted
+
+    def on_iteration(image) -> None:
+        entry = run.iteration_done(image, evaluator.last_loss)
+        progress.iteration(stretch, entry, run.picture_path(entry["iteration"]))
+
+    evaluator = Evaluator(objective, image, run.journal, on_evaluation)
+    try:
+        minimise(evaluator, image, stretch.iterations, settings, on_iteration)
+    except JournalMismatch:
+        progress.say("The journal is of another machine or library; it cannot be replayed here.")
+        run.drop_journal()
+    except (Interrupted, NotFinite) as stopped:
+        run.stop(type(stopped).__name__.lower(), evaluator.best)
+        raise
+
+
+def minimise(evaluator, image, iterations: int, settings: Settings, on_iteration: Callable) -> None:
+    """Lower the loss from `image` on.
+
+    L-BFGS is called once for all iterations, so that what it learns of the curvature is kept; an
+    iteration is a mark on its way, at which a picture is saved. Where it ends early, since rounding
+    hides any further descent, it is called again from where it stands.
+
+    Args:
+        evaluator: an `Evaluator`; what it raises ends the optimisation.
+        image: where to start, float32 (1, H, W, 3).
+        iterations: how many, of `settings.evaluations` evaluations each.
+        settings: which optimiser.
+        on_iteration: called with the image, float32 (1, H, W, 3), after each iteration.
+    """
+    import numpy as np
+    from scipy.optimize import fmin_l_bfgs_b
+
+    budget = iterations * settings.evaluations
+    marks = 0
+
+    def mark(x, last: bool = False) -> None:
+        nonlocal marks
+        due = evaluator.evaluations >= (marks + 1) * settings.evaluations
+        if last or (due and marks + 1 < iterations):
+            marks += 1
+            on_iteration(np.asarray(x, np.float32).reshape(image.shape))
+
+    if settings.optimizer == "adam":
+        import keras
+
+        variable = keras.Variable(image)
+        optimizer = keras.optimizers.Adam(settings.learning_rate)
+        for _ in range(budget):
+            x = np.asarray(keras.ops.convert_to_numpy(variable), np.float64).ravel()
+            evaluator.loss(x)
+            optimizer.apply(
+                [evaluator.grads(x).astype(np.float32).reshape(image.shape)], [variable]
+            )
+            mark(keras.ops.convert_to_numpy(variable))
+        mark(keras.ops.convert_to_numpy(variable), last=True)
+        return
+
+    # scipy's tolerances stop a loss of order 1 at once; the original's losses are of order 1e9.
+    tolerances = {} if settings.restarts else {"factr": 0, "pgtol": 0}
+    x, evaluations = image.ravel().astype(np.float64), -1
+    while evaluations < evaluator.evaluations < budget:
+        evaluations = evaluator.evaluations
+        x, _, _ = fmin_l_bfgs_b(
+            evaluator.loss,
+            x,
+            fprime=evaluator.grads,
+            maxfun=budget - evaluations,
+            callback=mark,
+            **tolerances,
+        )
+    mark(x, last=True)
+
+
+def resume(
+    prefix: str,
+    *,
+    from_iteration: int | None = None,
+    overwrite: bool = False,
+    journal: bool = True,
+    quiet: bool = True,
+    **choices,
+):
+    """Go on with an earlier run that was killed, interrupted or finished.
+
+    Args:
+        prefix: of the run.
+        from_iteration: go back to the image after this iteration. Later pictures are kept under
+            a new prefix.
+        overwrite: remove later pictures instead; allow choices that change the loss, and pictures
+            and filters that have changed since.
+        journal: as in `transfer`.
+        quiet: print nothing.
+        **choices: `iter`, for more iterations; with `overwrite` any field of `settings.Settings`.
+
+    Returns:
+        As `transfer`.
+
+    Raises:
+        InputError: there is no such run; or something changed that would make it another one.
+    """
+    from results import load_record, sha256_of_file
+
+    record = load_record(prefix)
+    before = make_settings(**record["settings"])
+    settings = make_settings(**{**record["settings"], **choices})
+    changed = [
+        item.name
+        for item in dataclasses.fields(settings)
+        if getattr(settings, item.name) != getattr(before, item.name)
+    ]
+    if not overwrite and set(changed) - {"iter"}:
+        names = ", ".join(f"--{name}" for name in changed if name != "iter")
+        raise InputError(
+            f"{names}: expected as in the run that is resumed, or --overwrite. Received: "
+            + ", ".join(f"{getattr(settings, name)!r}" for name in changed if name != "iter")
+        )
+    for entry in (record["base"], *record["styles"]):
+        existing_file(entry["path"], "--resume")
+        if not overwrite and sha256_of_file(entry["path"]) != entry["sha256"]:
+            raise InputError(
+                f"--resume: expected the picture {entry['path']!r} as it was (SHA-256 "
+                f"{entry['sha256'][:12]}…), or --overwrite. Received: a changed file"
+            )
+    if overwrite and "weights" in changed:
+        del record["weights"]
+    done = len(record["iterations"])
+    if from_iteration is not None:
+        if from_iteration >= done:
+            raise InputError(
+                f"--from_iteration: expected one of the run's iterations, 0 to {done - 1}. "
+                f"Received: {from_iteration}"
+            )
+        done = from_iteration + 1
+    if settings.iter < done:
+        raise InputError(f"--iter: expected at least {done}. Received: {settings.iter}")
+    record["settings"] = dataclasses.asdict(settings)
+    record["stretches"] = replan(record["stretches"], settings, done)
+    return paint(record, prefix, overwrite, journal, quiet, done)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of the libraries that decide the result, and the backend's name."""
+    import platform
+    from importlib.metadata import version
+
+    import keras
+
+    backend = keras.backend.backend()
+    names = ["keras", "numpy", "pillow", "scipy", backend]
+    return {"python": platform.python_version(), "backend": backend} | {
+        name: version(name) for name in names
+    }
+
+
+@contextmanager
+def quiet_imports():
+    """Keep back what libraries write to standard error while they are imported.
+
+    TensorFlow's notes on its build come before any setting of log levels counts. Where an import
+    fails, what was kept back is shown.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept:
+        stderr = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(stderr, kept.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def on_signal(number: int, frame) -> None:
+    """Ask the run to stop after the evaluation in flight; the second time, stop at once."""
+    interrupts.append(number)
+    if len(interrupts) > 1:
+        os._exit(128 + number)  # files appear whole or not at all, so none is torn by this
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line.
+
+    Returns:
+        The exit code: 0; 2 for input that cannot be used; 1 where the run had to stop; 130 or 143
+        after Ctrl-C or SIGTERM.
+    """
+    from arguments import parse, preset_table
+
+    def stopped(reason: object, code: int) -> int:
+        print(f"neural_style_transfer.py: {reason}", file=sys.stderr)
+        return code
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    prefix = None
+    try:
+        command, options = parse(arguments)
+        if command == "list":
+            print(preset_table())
+            return 0
+        prefix = options["prefix"]
+        {"transfer": transfer, "resume": resume}[command](**options)
+    except InputError as error:
+        return stopped(f"error: {error}", 2)
+    except Interrupted:
+        return stopped(f"stopped; go on with --resume {prefix}", 128 + interrupts[0])
+    except (ArithmeticError, OSError) as error:
+        return stopped(f"stopped: {error}. What was saved is whole; see --resume {prefix}", 1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

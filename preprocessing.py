@@ -1,0 +1,188 @@
+"""Pictures to the network's arrays and back.
+
+Inside the network's world a picture is float32, (1, H, W, 3), channels BGR, pixel values 0..255
+minus the ImageNet mean: the "caffe" mode of keras.applications. Outside it is uint8, (H, W, 3), RGB.
+"""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from settings import InputError, Settings, existing_file
+
+# Mean of ImageNet's training pictures, B, G, R, 0..255 (keras.applications, mode "caffe").
+IMAGENET_MEAN = np.array([103.939, 116.779, 123.68], dtype=np.float32)
+# Smaller pictures have nothing to repaint, and are mostly a mistake in a script.
+SMALLEST_SIDE = 16
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def load_picture(path: str | Path, what: str = "picture") -> Image.Image:
+    """Open a picture as 8-bit sRGB, upright, without transparency.
+
+    EXIF orientation is applied, an embedded colour profile is converted to sRGB, 16-bit and
+    palette and greyscale and CMYK pictures are brought to RGB, transparent parts lie on white.
+
+    Args:
+        path: any file that Pillow reads.
+        what: how an error calls the picture, such as `BASE`.
+
+    Raises:
+        InputError: not a picture, damaged, too large for Pillow's limit, or under 16 pixels.
+    """
+    path = existing_file(path, what)
+    try:
+        with warnings.catch_warnings():
+            # Between Pillow's warning and its limit a picture is large, but no bomb.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as file:
+                file.load()
+                picture = ImageOps.exif_transpose(file)
+    except UnidentifiedImageError:
+        raise InputError(f"{what}: expected a picture. Received: {str(path)!r}") from None
+    except Image.DecompressionBombError as error:
+        limit = 2 * Image.MAX_IMAGE_PIXELS
+        raise InputError(
+            f"{what}: expected at most {limit:,} pixels. Received: {str(path)!r} ({error})"
+        ) from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise InputError(
+            f"{what}: expected a whole picture. Received: {str(path)!r}, which is damaged ({error})"
+        ) from None
+    if min(picture.size) < SMALLEST_SIDE:
+        raise InputError(
+            f"{what}: expected a picture of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels. "
+            f"Received: {str(path)!r}, {picture.width} x {picture.height}"
+        )
+    return _to_srgb(picture, what)
+
+
+def _to_srgb(picture: Image.Image, what: str) -> Image.Image:
+    """`picture` in mode RGB, in the sRGB colour space, on white where it is transparent."""
+    profile = picture.info.get("icc_profile")
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        picture = _to_eight_bits(picture)
+    alpha = None
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        alpha = picture.getchannel("A")
+        picture = picture.convert("RGB")
+    elif picture.mode not in ("L", "RGB", "CMYK", "LAB"):
+        picture = picture.convert("RGB")
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            picture = ImageCms.profileToProfile(
+                picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+        except (ImageCms.PyCMSError, OSError) as error:
+            print(f"{what}: its colour profile is unusable ({error}); read as sRGB instead.")
+    picture = picture.convert("RGB")
+    if alpha is not None:
+        white = Image.new("RGB", picture.size, "white")
+        picture = Image.composite(picture, white, alpha)
+    return picture
+
+
+def _to_eight_bits(picture: Image.Image) -> Image.Image:
+    """Greyscale of 16 or 32 bits as 8 bits: 0..65535, or 0..1 of floating point, to 0..255."""
+    values = np.asarray(picture, dtype=np.float64)
+    largest = 65535.0
+    if picture.mode == "F":
+        largest = 1.0 if values.max() <= 1.0 else 255.0 if values.max() <= 255.0 else 65535.0
+    scaled = np.nan_to_num(values) * (255.0 / largest)
+    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
+
+
+def size_for(picture: Image.Image, rows: int) -> tuple[int, int]:
+    """(rows, columns) of `picture` at a number of rows, its aspect kept as in the original."""
+    return rows, max(1, int(picture.width * rows / picture.height))
+
+
+def style_size(picture: Image.Image, content_size: tuple[int, int], scale: float):
+    """(rows, columns) of a style picture of its own aspect and `scale`² the content's area."""
+    area = content_size[0] * content_size[1] * scale**2
+    rows = (area * picture.height / picture.width) ** 0.5
+    return max(1, round(rows)), max(1, round(area / rows))
+
+
+def resize(picture: Image.Image, size: tuple[int, int], resampling: str) -> np.ndarray:
+    """A picture at (rows, columns) as a uint8 array, (rows, columns, 3), RGB.
+
+    With `nearest` the result is that of `keras.utils.load_img(path, target_size=size)`.
+    """
+    if picture.size == size[::-1]:
+        return np.array(picture)
+    return np.array(picture.resize(size[::-1], _FILTERS[resampling]))
+
+
+def preprocess(pixels: np.ndarray) -> np.ndarray:
+    """RGB pixel values to the network's world: uint8 (H, W, 3) to float32 (1, H, W, 3)."""
+    return pixels[np.newaxis, :, :, ::-1].astype(np.float32) - IMAGENET_MEAN
+
+
+def deprocess(image: np.ndarray) -> np.ndarray:
+    """The inverse of `preprocess`: float32 (1, H, W, 3) to uint8 (H, W, 3), rounded and clipped.
+
+    The original truncates instead of rounding, which would lose a level in about half the values.
+    """
+    pixels = np.rint(image[0] + IMAGENET_MEAN)
+    return np.clip(pixels, 0, 255).astype(np.uint8)[:, :, ::-1]
+
+
+def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image of the network's world at another size, bicubic: (1, H, W, 3) to (1, *size, 3)."""
+    if image.shape[1:3] == size:
+        return image
+    channels = [
+        Image.fromarray(image[0, :, :, channel]).resize(size[::-1], Image.Resampling.BICUBIC)
+        for channel in range(3)
+    ]
+    return np.stack([np.asarray(channel) for channel in channels], axis=-1)[np.newaxis]
+
+
+def images_at(
+    pictures: list[Image.Image], size: tuple[int, int], settings: Settings
+) -> list[np.ndarray]:
+    """Content and style images where the content has a size.
+
+    Args:
+        pictures: the content picture, then the style pictures.
+        size: (rows, columns) of the content image.
+        settings: resampling, and what size the style images have.
+
+    Returns:
+        Images, float32 (1, H, W, 3).
+    """
+    sizes = [size] * len(pictures)
+    if settings.style_fit == "aspect" and settings.targets == "cached":
+        sizes[1:] = [style_size(picture, size, settings.style_scale) for picture in pictures[1:]]
+    return [
+        preprocess(resize(picture, size, settings.resize))
+        for picture, size in zip(pictures, sizes, strict=True)
+    ]
+
+
+def start_image(picture: Image.Image, size: tuple[int, int], settings: Settings) -> np.ndarray:
+    """Where the optimisation starts, float32 (1, rows, columns, 3).
+
+    Args:
+        picture: the content picture, or the one to start from.
+        size: (rows, columns).
+        settings: `init`; `noise` is uniform in 0..255, minus 128, as in the original.
+    """
+    shape = (1, *size, 3)
+    if settings.init == "noise":
+        rng = np.random.default_rng(settings.seed)
+        return rng.uniform(0, 255, shape).astype(np.float32) - np.float32(128)
+    if settings.init == "gray":
+        return preprocess(np.full(shape[1:], 128, np.uint8))
+    return preprocess(resize(picture, size, settings.resize))

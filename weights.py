@@ -1,0 +1,355 @@
+"""Where the filters come from: ImageNet by way of Keras, a file, or the pictures at hand.
+
+Filters are a dictionary {layer: (kernel (3, 3, in, out), bias (out,))}, float32, for input in BGR
+minus mean.
+"""
+
+import hashlib
+import inspect
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from results import sha256_of_file
+from settings import InputError, Settings, existing_file, layer_names
+
+CHANNELS = (64, 128, 256, 512, 512)  # of the blocks' convolutions, arXiv 1409.1556, table 1
+# MD5 of the files that keras.applications downloads for include_top=False, as given there.
+IMAGENET_MD5 = {
+    "vgg16": "6d6bbae143d832006294945121d1f1fc",
+    "vgg19": "253f8cb515780f3b799900260a226db6",
+}
+PATIENCE = 5.0  # seconds for a server to answer before a download counts as impossible
+
+Filters = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def load_filters(
+    source: str,
+    settings: Settings,
+    layers: list[str],
+    images: list[np.ndarray],
+    say: Callable[[str], None] = print,
+) -> tuple[Filters, dict]:
+    """Filters for all convolutions of a network up to the deepest layer in use.
+
+    Args:
+        source: `auto`, `imagenet`, `fitted`, `random`, or the path of a file.
+        settings: the network, and the seed of `fitted` and `random`.
+        layers: the layers in use.
+        images: content and style images, float32 (1, H, W, 3), which `fitted` is fitted to.
+        say: told where something else is used than was asked for.
+
+    Returns:
+        The filters, and where they are from: {"source", "file" or None, "sha256"}.
+
+    Raises:
+        InputError: a file that is missing, damaged, of another network or lacks layers; ImageNet's
+            filters asked for and neither cached nor to be downloaded.
+    """
+    network = settings.network
+    names = layer_names(network)
+    needed = names[: 1 + max(names.index(layer) for layer in layers)]
+    file = None
+    if source in ("auto", "imagenet"):
+        try:
+            file = imagenet_file(network)
+            source = "imagenet"
+        except OSError as error:
+            if source == "imagenet":
+                raise InputError(
+                    f"--weights: expected ImageNet's filters in Keras's cache, or a connection to "
+                    f"download them. Received: {error}. {HOW_TO_GET}"
+                ) from None
+            say(
+                "Weights: ImageNet's are neither cached nor to be downloaded here; filters fitted "
+                f"to these pictures are used instead. {HOW_TO_GET}"
+            )
+            source = "fitted"
+    elif source not in ("fitted", "random"):
+        file = existing_file(source, "--weights").absolute()
+        source = "file"
+
+    if file:
+        filters = read_filters(file, network, needed)
+        return filters, {"source": source, "file": str(file), "sha256": sha256_of_file(file)}
+    if source == "fitted":
+        filters = fitted_filters(network, needed, images, settings.seed)
+    else:
+        filters = random_filters(network, needed, settings.seed)
+    digest = hashlib.sha256()
+    for kernel, bias in filters.values():
+        digest.update(kernel.tobytes())
+        digest.update(bias.tobytes())
+    return filters, {"source": source, "file": None, "sha256": digest.hexdigest()}
+
+
+HOW_TO_GET = (
+    "To have them, run once where keras.applications can download, or copy its "
+    "..._notop.h5 file into ~/.keras/models, or pass --weights FILE."
+)
+
+
+def kernel_shape(network: str, layer: str) -> tuple[int, int, int, int]:
+    """(3, 3, in, out) of a layer's kernel."""
+    names = layer_names(network)
+    out = CHANNELS[int(layer[5]) - 1]
+    position = names.index(layer)
+    before = CHANNELS[int(names[position - 1][5]) - 1] if position else 3
+    return 3, 3, before, out
+
+
+def imagenet_file(network: str) -> Path:
+    """ImageNet's filters in Keras's cache, downloaded there first where they are not yet.
+
+    Raises:
+        OSError: no whole file in the cache, and no download within a few seconds' patience.
+    """
+    application = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[network]
+    url = inspect.getmodule(application).WEIGHTS_PATH_NO_TOP
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()  # as Keras finds it
+    cached = home / "models" / Path(url).name
+    if not cached.exists():
+        _await_server(url)
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        return Path(
+            keras.utils.get_file(
+                cached.name,
+                url,
+                cache_dir=home,
+                cache_subdir="models",
+                file_hash=IMAGENET_MD5[network],
+            )
+        )
+    except Exception as error:  # Keras raises a bare Exception for a failed download
+        raise OSError(str(error).splitlines()[0]) from error
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _await_server(url: str) -> None:
+    """Return once the server of `url` answers; OSError where it does not within `PATIENCE`.
+
+    Looking up a name has no time limit of its own, so it happens in a thread that is left behind.
+    """
+    from urllib.request import Request, urlopen
+
+    answer = []
+
+    def ask():
+        try:
+            urlopen(Request(url, method="HEAD"), timeout=PATIENCE).close()
+            answer.append(None)
+        except OSError as error:
+            answer.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    if not answer:
+        raise OSError(f"no answer from the server within {PATIENCE:g} s")
+    if answer[0]:
+        raise OSError(f"the download failed ({answer[0]})")
+
+
+def read_filters(path: Path, network: str, layers: list[str]) -> Filters:
+    """Filters from a file: Keras `.weights.h5`, the older `.h5`, or `.npz` (LAYER/kernel, /bias).
+
+    Args:
+        path: the file; what it is, is seen from its content.
+        network: `vgg16` or `vgg19`.
+        layers: the layers that must be there; others are ignored.
+
+    Raises:
+        InputError: another kind of file, layers missing, or arrays of another shape.
+    """
+    with open(path, "rb") as file:
+        start = file.read(8)
+    try:
+        if start[:2] == b"PK":
+            arrays = _read_npz(path)
+        elif start == b"\x89HDF\r\n\x1a\n":
+            arrays = _read_hdf5(path, layers)
+        else:
+            raise InputError(
+                f"--weights: expected a .weights.h5, .h5 or .npz file. Received: {str(path)!r}"
+            )
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"--weights: expected a whole file. Received: {str(path)!r}, which is damaged ({error})"
+        ) from None
+    missing = [f"{name}/{part}" for name in layers for part in ("kernel", "bias")]
+    missing = [name for name in missing if name not in arrays]
+    if missing:
+        raise InputError(
+            f"--weights: expected {network}'s layers {layers[0]} to {layers[-1]}. "
+            f"Received: {str(path)!r}, which lacks {', '.join(missing)}"
+        )
+    filters = {}
+    for name in layers:
+        shape = kernel_shape(network, name)
+        for part, expected in (("kernel", shape), ("bias", shape[3:])):
+            found = arrays[f"{name}/{part}"]
+            if found.shape != expected or not np.isfinite(found).all():
+                raise InputError(
+                    f"--weights: expected {name}/{part} finite and of shape {expected}. "
+                    f"Received: {str(path)!r}, shape {found.shape}"
+                )
+        filters[name] = (
+            np.asarray(arrays[f"{name}/kernel"], np.float32),
+            np.asarray(arrays[f"{name}/bias"], np.float32),
+        )
+    return filters
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    from zipfile import BadZipFile
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except BadZipFile as error:
+        raise ValueError(error) from error
+
+
+def _read_hdf5(path: Path, layers: list[str]) -> dict[str, np.ndarray]:
+    """Both layouts of Keras: a layer is named by an attribute (new) or by its group (old)."""
+    import h5py
+
+    arrays = {}
+
+    def visit(name, item):
+        if not isinstance(item, h5py.Dataset):
+            return
+        owner = item.parent.attrs.get("name", "")
+        layer = next((part for part in (owner, *name.split("/")) if part in layers), None)
+        if layer:
+            arrays[f"{layer}/{'bias' if item.ndim == 1 else 'kernel'}"] = item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return arrays
+
+
+def random_filters(network: str, layers: list[str], seed: int) -> Filters:
+    """Gaussian filters of He's variance 2 / fan-in (arXiv 1502.01852), for tests."""
+    rng = np.random.default_rng(seed)
+    filters = {}
+    for name in layers:
+        shape = kernel_shape(network, name)
+        deviation = np.sqrt(2 / (9 * shape[2]))
+        kernel = rng.normal(0, deviation, shape).astype(np.float32)
+        filters[name] = (kernel, np.zeros(shape[3], np.float32))
+    return filters
+
+
+FITTING_ROWS = 192  # of the content picture that `fitted` looks at
+FITTING_PATCHES = 8_000  # of a picture and layer, at most
+
+
+def fitted_filters(
+    network: str, layers: list[str], pictures: list[np.ndarray], seed: int
+) -> Filters:
+    """Filters fitted to the pictures at hand: half-whitened principal components, layer by layer.
+
+    Of the features so far, 3 x 3 patches are gathered; with mean μ and leading principal
+    components vᵢ of variance λᵢ, the filters are ±vᵢ·λᵢ^(−1/4) with bias ∓vᵢ·λᵢ^(−1/4)·μ, scaled
+    to unit mean square response. The ReLU then keeps both halves of each component. Blocks are
+    joined by average pooling.
+
+    Args:
+        network: `vgg16` or `vgg19`.
+        layers: the convolutions to fit, from the first on.
+        pictures: images of about 200 rows, float32 (1, H, W, 3), BGR minus mean.
+        seed: which patches are drawn.
+    """
+    rng = np.random.default_rng(seed)
+    maps = list(pictures)
+    filters = {}
+    for name in layers:
+        if name.endswith("conv1") and not name.startswith("block1"):
+            maps = [ops.convert_to_numpy(ops.average_pool(features, 2, 2)) for features in maps]
+        shape = kernel_shape(network, name)
+        patches = np.concatenate([_draw_patches(features, rng) for features in maps])
+        kernel, bias = _half_whitened(patches, shape[3], rng)
+        filters[name] = (kernel.reshape(shape), bias)
+        maps = [
+            ops.convert_to_numpy(
+                ops.relu(ops.conv(features, filters[name][0], padding="same") + bias)
+            )
+            for features in maps
+        ]
+    return filters
+
+
+def _draw_patches(features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Up to FITTING_PATCHES patches of (1, H, W, C) as rows, (n, 9·C)."""
+    padded = np.pad(features[0], ((1, 1), (1, 1), (0, 0)), mode="edge")
+    rows, columns, channels = features.shape[1:]
+    positions = np.arange(rows * columns)
+    if len(positions) > FITTING_PATCHES:
+        positions = rng.choice(positions, FITTING_PATCHES, replace=False)
+    row, column = np.divmod(positions, columns)
+    patches = [padded[row + down, column + right] for down in range(3) for right in range(3)]
+    return np.stack(patches, axis=1).reshape(len(positions), 9 * channels)
+
+
+def _half_whitened(
+    patches: np.ndarray, out: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel (9·C, out) and bias (out,) from patches (n, 9·C)."""
+    mean = patches.mean(axis=0, dtype=np.float64).astype(np.float32)
+    size = patches.shape[1]
+    count = min(out // 2, size, len(patches))
+    components, variance = leading_components(patches - mean, count, rng)
+    variance = np.maximum(variance, 1e-6 * variance[0] + 1e-12)
+    basis = components * variance**-0.25
+    # The mean square of component i's response is now √λᵢ.
+    basis /= np.sqrt(np.mean(np.sqrt(variance)))
+    kernel = np.zeros((size, out), np.float32)  # filters beyond 2·count stay silent
+    kernel[:, :count], kernel[:, count : 2 * count] = basis, -basis
+    return kernel, -(mean @ kernel)
+
+
+def leading_components(
+    centred: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Leading principal components of rows of mean 0, strongest first.
+
+    By subspace iteration (Halko, Martinsson and Tropp, arXiv 0909.4061, algorithm 4.4): a full
+    decomposition of deep layers' patches takes ten times as long, for components never used. On
+    the backend, since NumPy's LAPACK shares the cores badly with the backend's threads.
+
+    Args:
+        centred: (n, d), float32.
+        count: how many.
+        rng: draws the subspace to start from.
+
+    Returns:
+        Components as columns (d, count), and their variances (count,).
+    """
+    rows, size = centred.shape
+    centred = ops.convert_to_tensor(centred)
+    across = ops.transpose(centred)
+    basis = rng.normal(size=(size, min(size, count + 16))).astype(np.float32)
+    for _ in range(3):
+        basis, _ = ops.qr(ops.matmul(across, ops.matmul(centred, basis)))
+    projected = ops.cast(ops.matmul(centred, basis), "float64")
+    squares, rotation = ops.eigh(ops.matmul(ops.transpose(projected), projected))
+    rotation = ops.cast(rotation, "float32")
+    vectors = ops.convert_to_numpy(ops.matmul(basis, rotation))[:, ::-1][:, :count]
+    variance = np.maximum(ops.convert_to_numpy(squares)[::-1][:count], 0) / rows
+    # The sign of a component is arbitrary; fix it, so that libraries agree.
+    return vectors * np.sign(
+        vectors[np.argmax(np.abs(vectors), axis=0), np.arange(count)]
+    ), variance
