@@ -167,6 +167,8 @@ class Run:
             if done is None or done < len(record["iterations"]):
                 self._give_up_later(keep=not overwrite)
         self._back_to(self.saved)
+        if prefix is not None:
+            self.save_record()
 
     def _give_up_later(self, keep: bool) -> None:
         """Remove the pictures behind the saved iterations, or keep them under another prefix."""
