@@ -253,7 +253,8 @@ def minimise(evaluator, image, iterations: int, settings: Settings, on_iteration
             callback=mark,
             **tolerances,
         )
-    mark(x, last=True)
+    while marks < iterations:  # few evaluations an iteration: a line search may pass several marks
+        mark(x, last=True)
 
 
 def resume(
