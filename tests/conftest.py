@@ -1,5 +1,6 @@
 """Small pictures made for the tests, and filters to look at them with."""
 
+import functools
 import os
 
 import numpy as np
@@ -7,6 +8,10 @@ import pytest
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# arXiv 1409.1556, table 1, columns D and E.
+CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+CHANNELS = (64, 128, 256, 512, 512)
 
 
 def draw(rows: int, columns: int, seed: int) -> Image.Image:
@@ -41,3 +46,39 @@ def style(pictures):
 @pytest.fixture(scope="session")
 def style2(pictures):
     return str(pictures / "style2.png")
+
+
+@pytest.fixture(scope="session")
+def filters():
+    """Random filters with biases for all convolutions, by network."""
+    drawn = {}
+    for network, convolutions in CONVOLUTIONS.items():
+        rng, before = np.random.default_rng(4), 3
+        drawn[network] = {}
+        for block, (count, out) in enumerate(zip(convolutions, CHANNELS, strict=True), start=1):
+            for number in range(1, count + 1):
+                kernel = rng.normal(0, (2 / (9 * before)) ** 0.5, (3, 3, before, out))
+                bias = rng.normal(0, 3, out)
+                drawn[network][f"block{block}_conv{number}"] = (
+                    kernel.astype(np.float32),
+                    bias.astype(np.float32),
+                )
+                before = out
+    return drawn
+
+
+@pytest.fixture(scope="session")
+def filters_file(filters, tmp_path_factory):
+    """Path of an .npz file of a network's filters up to block5_conv2."""
+
+    @functools.cache
+    def write(network: str) -> str:
+        path = tmp_path_factory.mktemp("filters") / f"{network}.npz"
+        arrays = {}
+        for name, (kernel, bias) in filters[network].items():
+            if name <= "block5_conv2":
+                arrays |= {f"{name}/kernel": kernel, f"{name}/bias": bias}
+        np.savez(path, **arrays)
+        return str(path)
+
+    return write

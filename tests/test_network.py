@@ -1,0 +1,101 @@
+"""The feature extractor beside VGG written in NumPy, and beside keras.applications itself."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+import reference
+from conftest import draw
+from numpy.testing import assert_allclose
+
+import network
+from network import feature_extractor
+from preprocessing import preprocess
+
+
+@pytest.mark.parametrize("pooling", ["max", "average", "l2"])
+@pytest.mark.parametrize("size", [(16, 24), (19, 33)])
+def test_features_are_those_of_a_plain_convolution_in_float64(filters, pooling, size):
+    layers = ["block1_conv1", "block1_conv2", "block2_conv2", "block3_conv1"]
+    image = preprocess(np.asarray(draw(*size, seed=5)))
+    features = feature_extractor("vgg19", filters["vgg19"], layers, pooling)(image)
+    expected = reference.vgg(image, filters["vgg19"], "vgg19", layers, pooling)
+    assert set(features) == set(layers)
+    for name in layers:
+        found = np.asarray(features[name])
+        assert found.shape[0] == 1
+        scale = np.abs(expected[name]).max()
+        assert_allclose(found.reshape(expected[name].shape), expected[name], atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+def test_with_max_pooling_it_is_the_network_of_keras_applications(filters, name):
+    application = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[name]
+    whole = application(include_top=False, weights=None)
+    for layer, (kernel, bias) in filters[name].items():
+        whole.get_layer(layer).set_weights([kernel, bias])
+    deepest = list(filters[name])[-1]
+    image = preprocess(np.asarray(draw(32, 48, seed=6)))
+    expected = keras.Model(whole.input, whole.get_layer(deepest).output)(image)
+    features = feature_extractor(name, filters[name], [deepest], "max")(image)
+    assert_allclose(np.asarray(features[deepest]), np.asarray(expected), rtol=1e-5, atol=1e-4)
+
+
+def test_the_network_ends_at_the_deepest_layer_in_use(filters):
+    model = feature_extractor("vgg19", filters["vgg19"], ["block1_conv1", "block2_conv1"])
+    convolutions = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert convolutions == ["block1_conv1", "block1_conv2", "block2_conv1"]
+
+
+def test_filters_are_needed_only_up_to_the_deepest_layer(filters):
+    few = {name: filters["vgg16"][name] for name in ("block1_conv1", "block1_conv2")}
+    features = feature_extractor("vgg16", few, ["block1_conv2"])(np.zeros((1, 16, 16, 3)))
+    assert features["block1_conv2"].shape == (1, 16, 16, 64)
+
+
+def test_a_kernel_of_another_shape_is_refused(filters):
+    wrong = {**filters["vgg16"], "block1_conv2": filters["vgg16"]["block2_conv1"]}
+    with pytest.raises(ValueError):
+        feature_extractor("vgg16", wrong, ["block1_conv2"])
+
+
+def test_in_bfloat16_features_are_float32_and_close(filters):
+    layers = ["block1_conv1", "block3_conv1"]
+    image = preprocess(np.asarray(draw(24, 24, seed=7)))
+    exact = feature_extractor("vgg19", filters["vgg19"], layers, "average")(image)
+    rough = feature_extractor("vgg19", filters["vgg19"], layers, "average", "bfloat16")(image)
+    for name in layers:
+        a, b = np.asarray(exact[name]), np.asarray(rough[name])
+        assert b.dtype == np.float32
+        # Eight bits of mantissa, two to six roundings.
+        assert 1e-6 < np.linalg.norm(b - a) / np.linalg.norm(a) < 0.02
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [(["avx2", "avx512f"], "float32"), (["avx512_bf16"], "bfloat16"), (["amx_bf16"], "bfloat16")],
+)
+def test_precision_is_chosen_by_what_the_processor_has(monkeypatch, flags, expected):
+    import cpuinfo
+
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind=None: [])
+    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: {"flags": flags})
+    assert network.processor_precision() == expected
+
+
+@pytest.mark.skipif("NST_TEST_WEIGHTS" not in os.environ, reason="NST_TEST_WEIGHTS is not set")
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_real_filters_answer_as_a_plain_convolution_does(pooling):
+    with np.load(os.environ["NST_TEST_WEIGHTS"]) as file:
+        real = {
+            name: (file[f"{name}/kernel"], file[f"{name}/bias"])
+            for name in ("block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2")
+        }
+    image = preprocess(np.asarray(draw(20, 26, seed=8)))
+    layers = ["block1_conv2", "block2_conv2"]
+    features = feature_extractor("vgg19", real, layers, pooling)(image)
+    expected = reference.vgg(image, real, "vgg19", layers, pooling)
+    for name in layers:
+        found = np.asarray(features[name]).reshape(expected[name].shape)
+        assert_allclose(found, expected[name], atol=1e-5 * expected[name].max())
