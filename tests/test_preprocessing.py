@@ -1,0 +1,379 @@
+"""Pictures of every kind to the network's world and back."""
+
+import struct
+
+import keras
+import numpy as np
+import pytest
+from conftest import draw
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+from scipy import ndimage
+
+import preprocessing
+from preprocessing import deprocess, load_picture, preprocess, resize, size_for
+from settings import InputError, make_settings
+
+PIXELS = np.asarray(draw(24, 30, seed=1))
+EVERY_VALUE = np.stack([np.roll(np.arange(256, dtype=np.uint8), 85 * c) for c in range(3)], axis=-1)
+
+
+def load(picture, tmp_path, name="picture.png", **options):
+    """What `load_picture` makes of a picture saved with some options."""
+    picture.save(tmp_path / name, **options)
+    loaded = load_picture(tmp_path / name)
+    assert loaded.mode == "RGB"
+    return np.asarray(loaded)
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_every_8_bit_value_comes_back_in_each_channel(channel):
+    picture = np.full((16, 16, 3), 100, np.uint8)
+    picture[:, :, channel] = np.arange(256).reshape(16, 16)
+    assert_array_equal(deprocess(preprocess(picture)), picture)
+
+
+def test_preprocess_is_that_of_keras_applications():
+    expected = keras.applications.vgg19.preprocess_input(EVERY_VALUE.astype(np.float32)[None, None])
+    found = preprocess(EVERY_VALUE[None])
+    assert found.dtype == np.float32 and found.shape == (1, 1, 256, 3)
+    assert_allclose(found, expected, atol=1e-5)
+
+
+def test_deprocess_rounds_and_clips():
+    image = preprocess(np.full((1, 4, 3), 200, np.uint8))
+    image[0, 0, :, 0] += [0.4, 0.6, 100, -300]  # blue
+    assert_array_equal(deprocess(image)[0, :, 2], [200, 201, 255, 0])
+    assert_array_equal(deprocess(image)[0, :, :2], np.full((4, 2), 200))
+
+
+UPRIGHT = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
+    8: lambda p: np.rot90(p, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_a_picture_stands_upright_whatever_its_exif_orientation(orientation, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = load(Image.fromarray(PIXELS), tmp_path, exif=exif)
+    assert_array_equal(found, UPRIGHT[orientation](PIXELS))
+
+
+def test_greyscale_gets_three_equal_channels(tmp_path):
+    grey = PIXELS[:, :, 0]
+    assert_array_equal(load(Image.fromarray(grey), tmp_path), np.stack([grey] * 3, axis=-1))
+
+
+def test_black_and_white_becomes_0_and_255(tmp_path):
+    bits = PIXELS[:, :, 0] > 128
+    expected = np.stack([bits * np.uint8(255)] * 3, axis=-1)
+    assert_array_equal(load(Image.fromarray(bits), tmp_path), expected)
+
+
+def palette_picture():
+    indices = (PIXELS[:, :, 0] // 64).astype(np.uint8)  # 0..3
+    palette = np.array([[255, 0, 0], [0, 200, 0], [0, 0, 150], [90, 80, 70]], np.uint8)
+    picture = Image.fromarray(indices, "L").convert("L")
+    picture.putpalette(palette.tobytes())
+    assert picture.mode == "P"
+    return picture, indices, palette
+
+
+@pytest.mark.parametrize("name", ["picture.png", "picture.gif"])
+def test_a_palette_is_looked_up(name, tmp_path):
+    picture, indices, palette = palette_picture()
+    assert_array_equal(load(picture, tmp_path, name), palette[indices])
+
+
+@pytest.mark.parametrize("name", ["picture.png", "picture.gif"])
+def test_a_transparent_entry_of_a_palette_is_white(name, tmp_path):
+    picture, indices, palette = palette_picture()
+    palette[2] = 255
+    assert_array_equal(load(picture, tmp_path, name, transparency=2), palette[indices])
+
+
+def test_half_transparent_entries_of_a_palette_lie_on_white(tmp_path):
+    picture, indices, palette = palette_picture()
+    alpha = np.array([255, 128, 0, 60])
+    opacity = alpha[:, None] / 255
+    expected = palette * opacity + 255 * (1 - opacity)
+    found = load(picture, tmp_path, transparency=bytes(alpha.tolist()))
+    assert_allclose(found, expected[indices], atol=1)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparent_parts_lie_on_white(mode, tmp_path):
+    alpha = np.resize(np.arange(256, dtype=np.uint8), PIXELS.shape[:2])
+    colours = PIXELS if mode == "RGBA" else PIXELS[:, :, :1]
+    picture = Image.fromarray(np.concatenate([colours, alpha[:, :, None]], axis=-1), mode)
+    opacity = alpha[:, :, None] / 255
+    expected = colours * opacity + 255 * (1 - opacity)
+    found = load(picture, tmp_path)
+    assert_allclose(found, np.broadcast_to(expected, PIXELS.shape), atol=1)
+
+
+def test_a_transparent_colour_of_an_rgb_picture_is_white(tmp_path):
+    pixels = PIXELS.copy()
+    pixels[3:9, 4:20] = 10, 20, 30
+    found = load(Image.fromarray(pixels), tmp_path, transparency=(10, 20, 30))
+    pixels[3:9, 4:20] = 255
+    assert_array_equal(found, pixels)
+
+
+def test_cmyk_is_converted(tmp_path):
+    inks = np.concatenate([PIXELS, PIXELS[::-1, :, :1]], axis=-1)
+    found = load(Image.fromarray(inks, "CMYK"), tmp_path, "picture.tif")
+    expected = (255 - inks[:, :, :3].astype(float)) * (255 - inks[:, :, 3:].astype(float)) / 255
+    assert_allclose(found, expected, atol=1)
+
+
+@pytest.mark.parametrize("name", ["picture.png", "picture.tif"])
+def test_16_bit_greyscale_is_rounded_to_8(name, tmp_path):
+    values = np.linspace(0, 65535, 24 * 30).reshape(24, 30).astype(np.uint16)
+    found = load(Image.fromarray(values), tmp_path, name)
+    expected = np.rint(values / 65535 * 255)
+    assert_array_equal(found, np.stack([expected] * 3, axis=-1))
+
+
+def test_floating_point_from_0_to_1_becomes_0_to_255(tmp_path):
+    values = np.linspace(0, 1, 24 * 30).reshape(24, 30).astype(np.float32)
+    found = load(Image.fromarray(values), tmp_path, "picture.tif")
+    assert_allclose(found[:, :, 1], values * 255, atol=0.501)
+
+
+# An RGB colour space far from sRGB: ProPhoto's primaries, relative to D50 (columns R, G, B), and a
+# plain power law of 1.8. sRGB's matrix, adapted to D50 likewise, is that of the ICC's profile.
+WIDE = np.array([[0.79767, 0.13519, 0.03135], [0.28804, 0.71188, 0.00009], [0, 0, 0.82521]])
+SRGB = np.array(
+    [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]]
+)
+
+
+def icc_profile(space: bytes = b"RGB ", gamma: float = 1.8) -> bytes:
+    """A display profile (ICC.1:2001-04) of the primaries WIDE, or of grey, and a power law."""
+
+    def fixed(*numbers):
+        return b"".join(struct.pack(">i", round(number * 65536)) for number in numbers)
+
+    curve = b"curv" + bytes(4) + struct.pack(">IHH", 1, round(gamma * 256), 0)
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(78 + 1),
+        b"cprt": b"text" + bytes(4) + b"none",
+        b"wtpt": b"XYZ " + bytes(4) + fixed(0.9642, 1, 0.82491),
+    }
+    if space == b"RGB ":
+        for index, name in enumerate("rgb"):
+            tags[f"{name}XYZ".encode()] = b"XYZ " + bytes(4) + fixed(*WIDE[:, index])
+            tags[f"{name}TRC".encode()] = curve
+    else:
+        tags[b"kTRC"] = curve
+    table, data = struct.pack(">I", len(tags)), b""
+    start = 128 + 4 + 12 * len(tags)
+    for name, value in tags.items():
+        table += name + struct.pack(">II", start + len(data), len(value))
+        data += value + bytes(-len(value) % 4)
+    header = struct.pack(
+        ">I4sI4s4s4s", start + len(data), bytes(4), 0x02400000, b"mntr", space, b"XYZ "
+    )
+    header += struct.pack(">6H4s", 2024, 1, 1, 0, 0, 0, b"acsp") + bytes(24 + 4)
+    header += fixed(0.9642, 1, 0.82491)
+    return header + bytes(128 - len(header)) + table + data
+
+
+def srgb_of(linear):
+    """Encoded sRGB 0..255 of linear light 0..1 (IEC 61966-2-1)."""
+    linear = np.clip(linear, 0, 1)
+    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def test_an_embedded_profile_is_converted_to_srgb(tmp_path):
+    # Soft colours, inside sRGB's gamut in both spaces.
+    pixels = (PIXELS // 4 + 90).astype(np.uint8)
+    linear = (pixels / 255) ** 1.8 @ WIDE.T @ np.linalg.inv(SRGB).T
+    found = load(Image.fromarray(pixels), tmp_path, icc_profile=icc_profile())
+    assert_allclose(found, srgb_of(linear), atol=2)
+    assert np.abs(found.astype(int) - pixels).max() > 20
+
+
+def test_a_profile_of_a_transparent_picture_is_converted_and_the_rest_is_white(tmp_path):
+    pixels = (PIXELS // 4 + 90).astype(np.uint8)
+    alpha = np.full(pixels.shape[:2], 255, np.uint8)
+    alpha[:5] = 0
+    linear = (pixels / 255) ** 1.8 @ WIDE.T @ np.linalg.inv(SRGB).T
+    picture = Image.fromarray(np.dstack([pixels, alpha]), "RGBA")
+    found = load(picture, tmp_path, icc_profile=icc_profile())
+    assert_allclose(found[5:], srgb_of(linear)[5:], atol=2)
+    assert (found[:5] == 255).all()
+
+
+def test_a_profile_of_greyscale_is_converted(tmp_path):
+    grey = PIXELS[:, :, 0]
+    found = load(Image.fromarray(grey), tmp_path, icc_profile=icc_profile(b"GRAY"))
+    expected = np.stack([srgb_of((grey / 255) ** 1.8)] * 3, axis=-1)
+    assert_allclose(found, expected, atol=2)
+
+
+@pytest.mark.parametrize("profile", [b"no profile at all", icc_profile(b"GRAY")])
+def test_a_profile_that_does_not_fit_is_left_aside_and_said_so(profile, tmp_path, capsys):
+    found = load(Image.fromarray(PIXELS), tmp_path, icc_profile=profile)
+    assert_array_equal(found, PIXELS)
+    assert "colour profile" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", [(10, 13), (24, 30), (37, 61), (100, 20), (16, 16)])
+def test_nearest_is_what_keras_load_img_does(size, tmp_path):
+    path = tmp_path / "picture.png"
+    Image.fromarray(PIXELS).save(path)
+    expected = keras.utils.img_to_array(keras.utils.load_img(path, target_size=size))
+    assert_array_equal(resize(load_picture(path), size, "nearest"), expected)
+
+
+@pytest.mark.parametrize("resampling", ["nearest", "bicubic", "lanczos"])
+def test_resizing_keeps_a_colour_and_gives_rows_by_columns(resampling):
+    picture = Image.new("RGB", (30, 24), (10, 100, 250))
+    found = resize(picture, (11, 17), resampling)
+    assert found.shape == (11, 17, 3)
+    assert_array_equal(found, np.broadcast_to(np.uint8([10, 100, 250]), found.shape))
+
+
+@pytest.mark.parametrize("width, height", [(533, 400), (1280, 852), (999, 1000), (17, 3000)])
+@pytest.mark.parametrize("rows", [400, 257, 16])
+def test_the_width_is_rounded_as_in_the_original(width, height, rows):
+    picture = Image.new("L", (width, height))
+    assert size_for(picture, rows) == (rows, max(1, int(width * rows / height)))
+
+
+@pytest.mark.parametrize("scale", [1, 0.5, 2])
+@pytest.mark.parametrize("size", [(100, 50), (64, 300)])
+def test_a_style_picture_has_the_content_s_area_times_scale_squared(size, scale):
+    picture = Image.new("L", (70, 40))
+    rows, columns = preprocessing.style_size(picture, size, scale)
+    assert rows * columns == pytest.approx(size[0] * size[1] * scale**2, rel=0.03)
+    assert columns / rows == pytest.approx(70 / 40, rel=0.05)
+
+
+def test_images_have_the_sizes_that_the_settings_say():
+    content, style = draw(30, 40, seed=1), draw(50, 25, seed=2)
+    sizes = {
+        name: [
+            image.shape for image in preprocessing.images_at([content, style], (60, 80), settings)
+        ]
+        for name, settings in {
+            "aspect": make_settings(),
+            "larger": make_settings(style_scale=2),
+            "stretch": make_settings(style_fit="stretch"),
+            "batch": make_settings(targets="batch"),
+        }.items()
+    }
+    assert {shapes[0] for shapes in sizes.values()} == {(1, 60, 80, 3)}
+    assert sizes["aspect"][1] == (1, 98, 49, 3)  # √(60·80·2), half of it
+    assert sizes["larger"][1] == (1, 196, 98, 3)
+    assert sizes["stretch"][1] == sizes["batch"][1] == (1, 60, 80, 3)
+
+
+@pytest.mark.parametrize("size", [(48, 60), (31, 44), (24, 30)])
+def test_an_image_at_another_size_keeps_a_slope_and_values_beyond_the_picture_s(size):
+    down, right = np.mgrid[0:24, 0:30]
+    image = np.stack([9 * down - 200, 11 * right + 90, 3 * down - 5 * right], axis=-1)
+    found = preprocessing.resize_image(image[None].astype(np.float32), size)
+    assert found.shape == (1, *size, 3) and found.dtype == np.float32
+    # Pixel centres: position (i + 1/2)·24/rows − 1/2.
+    down = (np.arange(size[0]) + 0.5) * 24 / size[0] - 0.5
+    right = (np.arange(size[1]) + 0.5) * 30 / size[1] - 0.5
+    for channel in range(3):
+        expected = ndimage.map_coordinates(
+            image[:, :, channel].astype(float), np.meshgrid(down, right, indexing="ij"), order=1
+        )
+        inside = slice(5, -5)
+        assert_allclose(found[0, inside, inside, channel], expected[inside, inside], atol=1e-3)
+
+
+def test_the_noise_start_is_uniform_and_seeded():
+    picture, size = draw(20, 20, seed=1), (40, 60)
+    first, again, other = (
+        preprocessing.start_image(picture, size, make_settings(init="noise", seed=seed))
+        for seed in (0, 0, 1)
+    )
+    assert first.shape == (1, 40, 60, 3) and first.dtype == np.float32
+    assert_array_equal(first, again)
+    assert (first != other).mean() > 0.99
+    # uniform(0, 255) − 128, as in the original; deciles within four standard errors.
+    assert first.min() >= -128 and first.max() <= 127
+    deciles = np.quantile(first, np.arange(0.1, 1, 0.1))
+    assert_allclose(deciles, np.arange(0.1, 1, 0.1) * 255 - 128, atol=6)
+
+
+def test_the_grey_and_content_starts_are_what_they_say():
+    picture = draw(20, 30, seed=1)
+    grey = preprocessing.start_image(picture, (8, 9), make_settings(init="gray"))
+    assert_array_equal(deprocess(grey), np.full((8, 9, 3), 128))
+    content = preprocessing.start_image(picture, (20, 30), make_settings())
+    assert_array_equal(deprocess(content), np.asarray(picture))
+
+
+def garbage(folder):
+    (folder / "picture.png").write_bytes(b"this is no picture" * 20)
+
+
+def truncated(folder):
+    draw(64, 64, seed=1).save(folder / "whole.jpg")
+    (folder / "picture.png").write_bytes((folder / "whole.jpg").read_bytes()[:600])
+
+
+def empty(folder):
+    (folder / "picture.png").touch()
+
+
+def directory(folder):
+    (folder / "picture.png").mkdir()
+
+
+def one_pixel(folder):
+    Image.new("RGB", (1, 1)).save(folder / "picture.png")
+
+
+def narrow(folder):
+    Image.new("RGB", (15, 400)).save(folder / "picture.png")
+
+
+@pytest.mark.parametrize(
+    "spoil, expected",
+    [
+        (lambda folder: None, "expected an existing file"),
+        (garbage, "expected a picture"),
+        (truncated, "expected a whole picture"),
+        (empty, "0 bytes"),
+        (directory, "Received: the folder"),
+        (one_pixel, "1 x 1"),
+        (narrow, "15 x 400"),
+    ],
+)
+def test_what_is_no_usable_picture_is_refused_in_one_line(spoil, expected, tmp_path):
+    spoil(tmp_path)
+    with pytest.raises(InputError) as error:
+        load_picture(tmp_path / "picture.png", "BASE")
+    message = str(error.value)
+    assert message.startswith("BASE: expected ") and expected in message
+    assert "Received: " in message and str(tmp_path) in message and "\n" not in message
+
+
+def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
+    Image.new("RGB", (64, 64)).save(tmp_path / "picture.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(InputError, match="expected at most 2,000 pixels"):
+        load_picture(tmp_path / "picture.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_large_picture_below_the_limit_is_read_without_a_warning(tmp_path, monkeypatch):
+    Image.new("RGB", (64, 64)).save(tmp_path / "picture.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
+    assert load_picture(tmp_path / "picture.png").size == (64, 64)
