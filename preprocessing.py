@@ -53,7 +53,7 @@ def load_picture(path: str | Path, what: str = "picture") -> Image.Image:
         raise InputError(
             f"{what}: expected at most {limit:,} pixels. Received: {str(path)!r} ({error})"
         ) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
         raise InputError(
             f"{what}: expected a whole picture. Received: {str(path)!r}, which is damaged ({error})"
         ) from None

@@ -328,6 +328,14 @@ def truncated(folder):
     (folder / "picture.png").write_bytes((folder / "whole.jpg").read_bytes()[:600])
 
 
+def unknown_kind(folder):
+    draw(64, 64, seed=1).save(folder / "whole.dds")
+    data = bytearray((folder / "whole.dds").read_bytes())
+    data[80:88] = struct.pack("<I4s", 4, b"DX10")  # Pillow raises NotImplementedError
+    data[128:132] = struct.pack("<I", 999)
+    (folder / "picture.png").write_bytes(data)
+
+
 def empty(folder):
     (folder / "picture.png").touch()
 
@@ -350,6 +358,7 @@ def narrow(folder):
         (lambda folder: None, "expected an existing file"),
         (garbage, "expected a picture"),
         (truncated, "expected a whole picture"),
+        (unknown_kind, "expected a whole picture"),
         (empty, "0 bytes"),
         (directory, "Received: the folder"),
         (one_pixel, "1 x 1"),
