@@ -1,0 +1,213 @@
+"""compare.py, against a small script of our own in the manner of the Keras examples of old."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import draw
+from PIL import Image
+
+import compare
+from settings import InputError
+
+installed = importlib.util.find_spec
+with_matplotlib = pytest.mark.skipif(not installed("matplotlib"), reason="needs matplotlib")
+with_tf_keras = pytest.mark.skipif(
+    not (installed("tf_keras") and installed("matplotlib")), reason="needs tf_keras and matplotlib"
+)
+
+# Calls, layers and formulas of Keras 2 at 32 rows. Keras 1 differs in the places put in below.
+SCRIPT = """
+import sys
+import numpy as np
+from scipy.optimize import fmin_l_bfgs_b
+from keras import backend as K
+from keras.applications import {module}
+from keras.preprocessing.image import load_img, img_to_array
+{imports}
+
+base, ref, prefix = sys.argv[1:4]
+rounds = {rounds}
+w, h = load_img(base).size
+rows = 32
+cols = {columns}
+
+
+def read(path):
+    pixels = img_to_array(load_img(path, target_size=(rows, cols)))
+    return {module}.preprocess_input(np.expand_dims(pixels, 0))
+
+
+{layout}
+picture = K.placeholder((1, rows, cols, 3))
+batch = K.concatenate([K.variable(read(base)), K.variable(read(ref)), picture], axis=0)
+model = {module}.{network}(input_tensor=batch, weights='imagenet', include_top=False)
+features = {{layer.name: layer.output for layer in model.layers}}
+
+
+def gram(one):
+    flat = K.batch_flatten(K.permute_dimensions(one, (2, 0, 1)))
+    return K.dot(flat, K.transpose(flat))
+
+
+loss = K.variable(0.)
+deep = features['{content}']
+{add} 0.025 * K.sum(K.square(deep[2] - deep[0]))
+for block in range(1, 6):
+    layer = features['block%d_conv1' % block]
+    error = K.sum(K.square(gram(layer[1]) - gram(layer[2])))
+    {add} error / 5 / (36. * (rows * cols) ** 2)
+down = K.square(picture[:, :-1, :-1] - picture[:, 1:, :-1])
+right = K.square(picture[:, :-1, :-1] - picture[:, :-1, 1:])
+{add} K.sum(K.pow(down + right, 1.25))
+both = K.function([picture], [loss] + K.gradients(loss, picture))
+kept = []
+
+
+def value(x):
+    kept[:] = both([x.reshape((1, rows, cols, 3))])
+    return kept[0]
+
+
+def slope(x):
+    return kept[1].flatten().astype('float64')
+
+
+x = {start}
+for i in range(rounds):
+    x, lowest, _ = fmin_l_bfgs_b(value, x.flatten(), fprime=slope, maxfun=20)
+    print('Current loss value:', lowest)
+    pixels = x.reshape((rows, cols, 3)) + [103.939, 116.779, 123.68]
+    name = prefix + '_at_iteration_%d.png' % i
+    {save}(name, np.clip(pixels[:, :, ::-1], 0, 255).astype('uint8'))
+    print('Image saved as', name)
+    print('Iteration %d completed in %ds' % (i, 0))
+"""
+KERAS_2 = SCRIPT.format(
+    module="vgg19",
+    network="VGG19",
+    imports="from keras.preprocessing.image import save_img",
+    rounds="int(sys.argv[sys.argv.index('--iter') + 1])",
+    columns="int(w * rows / h)",
+    layout="assert K.image_data_format() == 'channels_last'",
+    content="block5_conv2",
+    add="loss = loss +",
+    start="read(base)",
+    save="save_img",
+)
+KERAS_1 = SCRIPT.format(
+    module="vgg16",
+    network="VGG16",
+    imports="from scipy.misc import imsave",
+    rounds="10",
+    columns="32",
+    layout="assert K.image_dim_ordering() == 'tf'",
+    content="block4_conv2",
+    add="loss +=",
+    start="np.random.uniform(0, 255, (1, rows, cols, 3)) - 128.",
+    save="imsave",
+)
+
+
+def difference(runs: dict, which: str, index: int) -> float:
+    ours, theirs = runs["preset"][which][index], runs["original"][which][index]
+    return abs(ours / theirs - 1)
+
+
+@with_tf_keras
+@pytest.mark.parametrize("text", [KERAS_2, KERAS_1], ids=["keras-2", "keras-1"])
+def test_the_preset_meets_the_old_script(text, base, style, tmp_path, capsys):
+    script = tmp_path / "neural_style_transfer.py"
+    script.write_text(text)
+    prefix = str(tmp_path / "out" / "it")
+    runs = compare.compare(base, style, prefix, str(script), weights="random", iter=2)
+    assert difference(runs, "losses", 0) < 1e-5
+    assert difference(runs, "iterations", 0) < 1e-2
+    assert difference(runs, "iterations", 1) < 1e-2
+    assert len(runs["original"]["iterations"]) == 2
+    assert runs["original"]["iterations"][-1] == pytest.approx(min(runs["original"]["losses"]))
+    assert compare.psnr(runs["preset"]["pictures"][1], runs["original"]["pictures"][1]) > 25
+    sizes = {Image.open(run["pictures"][1]).size for run in runs.values()}
+    assert sizes == {(32, 32) if text == KERAS_1 else (44, 32)}  # the base picture is 56 x 40
+    assert Image.open(f"{prefix}_compare.png").width > 1000
+    assert json.loads(Path(f"{prefix}_compare.json").read_text()) == runs
+    printed = capsys.readouterr().out
+    assert str(script) in printed and "instead" not in printed
+    assert ("keras-1" if text == KERAS_1 else "keras-2") in printed
+
+
+@with_matplotlib
+def test_without_a_script_our_batch_stands_in(base, style, tmp_path, capsys):
+    prefix = str(tmp_path / "it")
+    arguments = [base, style, prefix, "--height", "32", "--iter", "1", "--weights", "random"]
+    assert compare.main(arguments) == 0
+    assert "ours with --targets batch, instead" in capsys.readouterr().out
+    assert Path(f"{prefix}_compare.png").exists()
+    assert compare.main(arguments) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+@with_tf_keras
+def test_a_script_that_fails_is_said_in_one_line(base, style, tmp_path, capsys):
+    script = tmp_path / "broken.py"
+    script.write_text("print('Start')\nraise RuntimeError('no such thing')\n")
+    arguments = [base, style, str(tmp_path / "it"), "--original", str(script)]
+    assert compare.main([*arguments, "--weights", "random"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--original" in line and "no such thing" in line
+
+
+@pytest.mark.parametrize("missing", ["tf_keras", "matplotlib"])
+def test_a_missing_package_is_said_in_one_line(missing, base, style, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(
+        compare.importlib.util,
+        "find_spec",
+        lambda name: None if name == missing else sys,
+    )
+    assert compare.main([base, style, str(tmp_path / "it"), "--original", __file__]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert missing in line and "pip install -r requirements-compare.txt" in line
+
+
+@with_matplotlib
+@pytest.mark.parametrize(
+    "options, named",
+    [
+        (["--original", "missing.py"], "--original"),
+        (["--preset", "gatys"], "--preset"),
+        (["--iter", "0"], "--iter"),
+        (["--weights", "missing.npz"], "--weights"),
+    ],
+)
+def test_what_cannot_be_used_is_named(options, named, base, style, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(compare, "need", lambda package: None)
+    assert compare.main([base, style, str(tmp_path / "it"), *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"compare.py: error: {named}: expected")
+
+
+@with_matplotlib
+def test_the_height_is_the_original_s_own(base, style, tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "need", lambda package: None)
+    with pytest.raises(InputError, match="--height"):
+        compare.compare(base, style, str(tmp_path / "it"), __file__, height=64)
+
+
+def test_psnr(tmp_path):
+    picture = draw(20, 20, seed=4)
+    picture.save(tmp_path / "a.png")
+    pixels = np.asarray(picture).astype(int)
+    other = np.where(pixels < 128, pixels + 5, pixels - 5).astype(np.uint8)
+    Image.fromarray(other).save(tmp_path / "b.png")
+    assert compare.psnr(tmp_path / "a.png", tmp_path / "b.png") == pytest.approx(34.15, abs=0.01)
+    assert compare.psnr(tmp_path / "a.png", tmp_path / "a.png") == float("inf")
+
+
+def test_seconds_to_a_loss():
+    run = {"losses": [9.0, 5.0, 6.0, 2.0], "seconds": [1.0, 2.0, 4.0, 8.0]}
+    assert compare.seconds_to(run, 5.5) == 3.0
+    assert compare.seconds_to(run, 2.0) == 15.0
+    assert compare.seconds_to(run, 1.0) is None
