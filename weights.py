@@ -115,8 +115,9 @@ def imagenet_file(network: str) -> Path:
     url = inspect.getmodule(application).WEIGHTS_PATH_NO_TOP
     home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()  # as Keras finds it
     cached = home / "models" / Path(url).name
-    if not cached.exists():
-        _await_server(url)
+    if cached.exists() and _has_md5(cached, IMAGENET_MD5[network]):
+        return cached
+    _await_server(url)
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)
     try:
@@ -130,9 +131,14 @@ def imagenet_file(network: str) -> Path:
             )
         )
     except Exception as error:  # Keras raises a bare Exception for a failed download
-        raise OSError(str(error).splitlines()[0]) from error
+        raise OSError((str(error) or repr(error)).splitlines()[0]) from error
     finally:
         socket.setdefaulttimeout(before)
+
+
+def _has_md5(path: Path, expected: str) -> bool:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest() == expected
 
 
 def _await_server(url: str) -> None:
@@ -140,6 +146,7 @@ def _await_server(url: str) -> None:
 
     Looking up a name has no time limit of its own, so it happens in a thread that is left behind.
     """
+    from http.client import HTTPException
     from urllib.request import Request, urlopen
 
     answer = []
@@ -148,7 +155,7 @@ def _await_server(url: str) -> None:
         try:
             urlopen(Request(url, method="HEAD"), timeout=PATIENCE).close()
             answer.append(None)
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             answer.append(error)
 
     thread = threading.Thread(target=ask, daemon=True)
@@ -182,12 +189,12 @@ def read_filters(path: Path, network: str, layers: list[str]) -> Filters:
             raise InputError(
                 f"--weights: expected a .weights.h5, .h5 or .npz file. Received: {str(path)!r}"
             )
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # of a damaged file: zlib's, tokenize's, h5py's RuntimeError, …
         raise InputError(
             f"--weights: expected a whole file. Received: {str(path)!r}, which is damaged ({error})"
-        ) from None
+        ) from error
     missing = [f"{name}/{part}" for name in layers for part in ("kernel", "bias")]
     missing = [name for name in missing if name not in arrays]
     if missing:
@@ -229,7 +236,8 @@ def _read_hdf5(path: Path, layers: list[str]) -> dict[str, np.ndarray]:
     arrays = {}
 
     def visit(name, item):
-        if not isinstance(item, h5py.Dataset):
+        # A whole model's file holds the optimizer's moments under the layers' names as well.
+        if not isinstance(item, h5py.Dataset) or name.startswith("optimizer"):
             return
         owner = item.parent.attrs.get("name", "")
         layer = next((part for part in (owner, *name.split("/")) if part in layers), None)
