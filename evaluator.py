@@ -14,9 +14,9 @@ class NotFinite(ArithmeticError):
 
     def __init__(self, terms: np.ndarray, evaluation: int):
         values = dict(zip(TERMS, terms, strict=True))
-        wrong = [f"{name} loss is {v}" for name, v in values.items() if not np.isfinite(v)]
+        wrong = [f"the {name} loss is {v}" for name, v in values.items() if not np.isfinite(v)]
         what = " and ".join(wrong) or "the gradient is not finite"
-        super().__init__(f"evaluation {evaluation} of this size: the {what}")
+        super().__init__(f"evaluation {evaluation} of this size: {what}")
 
 
 class Evaluator:

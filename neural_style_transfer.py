@@ -17,11 +17,14 @@ Gatys, Ecker and Bethge, "A Neural Algorithm of Artistic Style", arXiv 1508.0657
 
 import dataclasses
 import os
+import shlex
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import Path
 
 from settings import (
     INITS,
@@ -76,7 +79,7 @@ def transfer(
     settings = make_settings(preset, **choices)
     styles = [styles] if isinstance(styles, str | os.PathLike) else list(styles)
     parse_blend(settings.style_blend, len(styles))
-    from results import check_prefix
+    from results import check_prefix, locked
 
     record = {
         "status": "running",
@@ -89,7 +92,8 @@ def transfer(
     }
     if prefix is not None:
         check_prefix(prefix, overwrite)
-    return paint(record, prefix, overwrite, journal, quiet)
+    with locked(prefix):
+        return paint(record, prefix, overwrite, journal, quiet)
 
 
 def paint(
@@ -108,7 +112,7 @@ def paint(
 
     import preprocessing
     from progress import Progress
-    from results import Run, sha256_of_file
+    from results import Run, pictures_read, sha256_of_file
 
     # What the user may have got wrong is found before anything heavy is imported.
     settings = Settings(**record["settings"])
@@ -116,11 +120,12 @@ def paint(
     pictures += [preprocessing.load_picture(style["path"], "REF") for style in record["styles"]]
     start_picture = pictures[0]
     if settings.init not in INITS:
-        start_picture = preprocessing.load_picture(settings.init, "--init")
+        record.setdefault("init", {"path": os.path.abspath(os.path.expanduser(settings.init))})
+        start_picture = preprocessing.load_picture(record["init"]["path"], "--init")
     if "stretches" not in record:
         stretches = plan(settings, *pictures[0].size)
         record["stretches"] = [dataclasses.asdict(stretch) for stretch in stretches]
-    for entry in (record["base"], *record["styles"]):
+    for entry in pictures_read(record):
         entry["sha256"] = sha256_of_file(entry["path"])
 
     with quiet_imports():
@@ -152,7 +157,16 @@ def paint(
         settings.network, filters, layers, settings.pooling, precision
     )
 
+    if interrupts:
+        raise Interrupted
     with Run(record, prefix, overwrite, journal, progress.say, done) as run, progress:
+        if prefix is not None and not journal:
+            progress.say(
+                "No journal is kept: a kill loses the iteration begun and, for the rest of "
+                "its size, the optimiser's memory."
+            )
+        if done == settings.iter:
+            progress.say(f"All {done} iterations are done; --iter N makes it N in all.")
         size, image = None, None
         while stretch := run.next_stretch():
             if (stretch.rows, stretch.columns) != size:
@@ -180,19 +194,20 @@ def paint_stretch(
     def on_evaluation(terms, seconds: float) -> None:
         terms = dict(zip(TERMS, map(float, terms), strict=True))
         progress.evaluation(stretch, run.evaluated(stretch, terms, seconds))
+        if run.journal and evaluator.evaluations == run.journal.replayed + 1 > 1:
+            progress.say(f"Replayed {run.journal.replayed} evaluations from the journal.")
         if interrupts:
             raise Interrupted
 
     def on_iteration(image) -> None:
-        entry = run.iteration_done(image, evaluator.last_loss)
-        progress.iteration(stretch, entry, run.picture_path(entry["iteration"]))
+        if entry := run.iteration_done(image, evaluator.last_loss):
+            progress.iteration(stretch, entry, run.picture_path(entry["iteration"]))
 
     evaluator = Evaluator(objective, image, run.journal, on_evaluation)
     try:
         minimise(evaluator, image, stretch.iterations, settings, on_iteration)
     except JournalMismatch:
-        progress.say("The journal is of another machine or library; it cannot be replayed here.")
-        run.drop_journal()
+        run.replay_failed(stretch)
     except (Interrupted, NotFinite) as stopped:
         run.stop(type(stopped).__name__.lower(), evaluator.best)
         raise
@@ -284,9 +299,23 @@ def resume(
     Raises:
         InputError: there is no such run; or something changed that would make it another one.
     """
-    from results import load_record, sha256_of_file
+    from results import load_record, locked
 
-    record = load_record(prefix)
+    load_record(prefix)  # where there is no run, no lock is laid
+    with locked(prefix):
+        record, done = continued(load_record(prefix), from_iteration, overwrite, choices)
+        return paint(record, prefix, overwrite, journal, quiet, done)
+
+
+def continued(
+    record: dict, from_iteration: int | None, overwrite: bool, choices: dict
+) -> tuple[dict, int]:
+    """The record of a run to go on with, and how many of its iterations are kept.
+
+    Arguments and errors are those of `resume`.
+    """
+    from results import pictures_read, sha256_of_file
+
     before = make_settings(**record["settings"])
     settings = make_settings(**{**record["settings"], **choices})
     changed = [
@@ -300,15 +329,20 @@ def resume(
             f"{names}: expected as in the run that is resumed, or --overwrite. Received: "
             + ", ".join(f"{getattr(settings, name)!r}" for name in changed if name != "iter")
         )
-    for entry in (record["base"], *record["styles"]):
+    for name in {"height", "scales"} & set(changed):  # the sizes are what is half done
+        raise InputError(
+            f"--{name}: expected {getattr(before, name)}, as in the run that is resumed; start "
+            f"another run with --init PICTURE instead. Received: {getattr(settings, name)}"
+        )
+    for name in {"weights", "init"} & set(changed):
+        record.pop(name, None)
+    for entry in pictures_read(record):
         existing_file(entry["path"], "--resume")
         if not overwrite and sha256_of_file(entry["path"]) != entry["sha256"]:
             raise InputError(
                 f"--resume: expected the picture {entry['path']!r} as it was (SHA-256 "
                 f"{entry['sha256'][:12]}…), or --overwrite. Received: a changed file"
             )
-    if overwrite and "weights" in changed:
-        del record["weights"]
     done = len(record["iterations"])
     if from_iteration is not None:
         if from_iteration >= done:
@@ -317,11 +351,15 @@ def resume(
                 f"Received: {from_iteration}"
             )
         done = from_iteration + 1
-    if settings.iter < done:
-        raise InputError(f"--iter: expected at least {done}. Received: {settings.iter}")
+    stretches = record["stretches"]
+    full_size = min(s["first_iteration"] for s in stretches if s["rows"] == stretches[-1]["rows"])
+    least = max(done, full_size + 1)
+    if settings.iter < least:
+        raise InputError(f"--iter: expected at least {least}. Received: {settings.iter}")
+    record["status"] = "running"
     record["settings"] = dataclasses.asdict(settings)
     record["stretches"] = replan(record["stretches"], settings, done)
-    return paint(record, prefix, overwrite, journal, quiet, done)
+    return record, done
 
 
 def versions() -> dict[str, str]:
@@ -360,11 +398,25 @@ def quiet_imports():
             os.close(stderr)
 
 
-def on_signal(number: int, frame) -> None:
-    """Ask the run to stop after the evaluation in flight; the second time, stop at once."""
-    interrupts.append(number)
-    if len(interrupts) > 1:
-        os._exit(128 + number)  # files appear whole or not at all, so none is torn by this
+def listen() -> None:
+    """Let SIGINT and SIGTERM stop the run after the evaluation in flight; a second one, at once.
+
+    Python's own handlers wait until the main thread comes back from the network's evaluation. So
+    a thread of its own listens.
+    """
+    listener, speaker = os.pipe()
+    os.set_blocking(speaker, False)
+    signal.set_wakeup_fd(speaker)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: None)
+
+    def wait() -> None:
+        while True:
+            interrupts.extend(os.read(listener, 1))
+            if len(interrupts) > 1:
+                os._exit(128 + interrupts[0])  # files appear whole or not at all
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -380,9 +432,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"neural_style_transfer.py: {reason}", file=sys.stderr)
         return code
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
-    prefix = None
+    def way_on() -> str:
+        if not Path(f"{Path(prefix).expanduser()}.json").exists():
+            return "nothing was saved"
+        way = f"go on with --resume {shlex.quote(prefix)}"
+        return way if options["journal"] else f"{way}, from the last iteration saved"
+
     try:
         command, options = parse(arguments)
         if command == "list":
@@ -393,11 +448,12 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         return stopped(f"error: {error}", 2)
     except Interrupted:
-        return stopped(f"stopped; go on with --resume {prefix}", 128 + interrupts[0])
+        return stopped(f"stopped; {way_on()}", 128 + interrupts[0])
     except (ArithmeticError, OSError) as error:
-        return stopped(f"stopped: {error}. What was saved is whole; see --resume {prefix}", 1)
+        return stopped(f"stopped: {error}; {way_on()}", 1)
     return 0
 
 
 if __name__ == "__main__":
+    listen()
     sys.exit(main())

@@ -20,7 +20,6 @@ class Progress:
         self.quiet = quiet
         self.original = record["preset"].startswith("keras-")
         self.bar = None
-        self._seconds = 0.0  # of the iteration so far
 
     def __enter__(self):
         if not self.quiet and sys.stdout.isatty():
@@ -57,20 +56,26 @@ class Progress:
 
     def evaluation(self, stretch: Stretch, entry: dict) -> None:
         """An evaluation has been made; `entry` is its line in the record."""
-        if not self._seconds and self.original and not self.bar:
+        done = self.record["evaluations"]
+        first = len(done) == 1 or done[-2]["iteration"] != entry["iteration"]
+        if first and self.original and not self.bar:
             self.say(f"Start of iteration {entry['iteration']}")
-        self._seconds += entry["seconds"]
         if self.bar:
+            pixels = {s["scale"]: s["rows"] * s["columns"] for s in self.record["stretches"]}
             self.bar.update(
                 self.task,
-                advance=stretch.rows * stretch.columns,
+                completed=sum(pixels[entry["scale"]] for entry in done),
                 loss=f"{entry['total']:.4g}",
                 description=f"{stretch.columns} x {stretch.rows}, iteration {entry['iteration']}",
             )
 
     def iteration(self, stretch: Stretch, entry: dict, path: Path | None) -> None:
         """An iteration is complete and its picture saved at `path` (None: not saved)."""
-        seconds, self._seconds = self._seconds, 0.0
+        seconds = sum(
+            evaluation["seconds"]
+            for evaluation in self.record["evaluations"]
+            if evaluation["iteration"] == entry["iteration"]
+        )
         if self.original and not self.bar:
             self.say(f"Current loss value: {entry['total']}")
             self.say(f"Image saved as {path}")

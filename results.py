@@ -16,6 +16,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -74,17 +75,28 @@ def load_record(prefix: str) -> dict:
     path = Path(f"{Path(prefix).expanduser()}.json")
     try:
         record = json.loads(path.read_text())
-        for key in ("base", "styles", "settings", "stretches", "iterations", "evaluations"):
-            record[key]
+        if record.pop("checksum") != checksum(record):
+            raise ValueError("its checksum is another")
     except FileNotFoundError:
         raise InputError(
             f"--resume: expected the prefix of a run. Received: {prefix!r}; no {str(path)!r}"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(
-            f"--resume: expected a whole record of this program. Received: {str(path)!r} ({error})"
+            f"--resume: expected a whole record of this program; pictures of the run are there for "
+            f"--init. Received: {str(path)!r} ({type(error).__name__}: {error})"
         ) from None
     return record
+
+
+def checksum(record: dict) -> str:
+    """SHA-256 of a record's content, in hexadecimal."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def pictures_read(record: dict) -> list[dict]:
+    """The record's entries of all pictures that the run reads: {"path", "sha256"}."""
+    return [record["base"], *record["styles"], *([record["init"]] if "init" in record else [])]
 
 
 def check_prefix(prefix: str, overwrite: bool) -> None:
@@ -108,6 +120,40 @@ def check_prefix(prefix: str, overwrite: bool) -> None:
         )
 
 
+@contextmanager
+def locked(prefix: str | None):
+    """Keep other processes off a prefix. Its folders are made as needed.
+
+    Raises:
+        InputError: another process is running with the same prefix, or the folder cannot be made.
+    """
+    if prefix is None:
+        yield
+        return
+    state = Path(f"{Path(prefix).expanduser()}_state")
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        # The lock is the kernel's: it ends with its process, however that ends.
+        lock = filelock.FileLock(state / "lock")
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise InputError(
+            f"PREFIX: expected one that no running process uses. Received: {prefix!r}"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"PREFIX: expected a place to write to. Received: {prefix!r} ({error})"
+        ) from None
+    try:
+        yield
+    finally:
+        # Removed while it is held: filelock gives up a lock on a file that is gone.
+        (state / "lock").unlink(missing_ok=True)
+        lock.release()
+        with suppress(OSError):
+            state.rmdir()  # left empty by a run that never began
+
+
 def sha256_of_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
@@ -119,17 +165,13 @@ class Run:
 
     Args:
         record: what PREFIX.json holds, of a new run or of an earlier one to go on with.
-        prefix: path and beginning of the names of all files, or None to write none. Folders are
-            made as needed.
+        prefix: path and beginning of the names of all files, or None to write none. It is
+            `locked`.
         overwrite: remove the files of an earlier run, or of the later iterations of this one.
         journal: whether to keep what an exact resume in the middle of a stretch needs.
         say: prints a line.
         done: iterations of an earlier run to go on behind; later ones are given up. None for a
             new run.
-
-    Raises:
-        InputError: the folder cannot be made or written to, or another process is running with
-            the same prefix.
     """
 
     def __init__(
@@ -149,38 +191,32 @@ class Run:
         self._kept = record["iterations"], record["evaluations"]
         self._journal = None
         self._latest = None  # the last iteration done, and its image
+        self._why = "no journal of these iterations is left"
         if prefix is not None:
             self.state = Path(f"{self.prefix}_state")
-            try:
-                self.state.mkdir(parents=True, exist_ok=True)
-                # The lock is the kernel's: it ends with its process, however that ends.
-                self._lock = filelock.FileLock(self.state / "lock")
-                self._lock.acquire(timeout=0)
-            except filelock.Timeout:
-                raise InputError(
-                    f"PREFIX: expected one that no running process uses. Received: {prefix!r}"
-                ) from None
-            except OSError as error:
-                raise InputError(
-                    f"PREFIX: expected a place to write to. Received: {prefix!r} ({error})"
-                ) from None
+            if done is None:
+                Path(f"{self.prefix}.json").unlink(missing_ok=True)
+                (self.state / "journal").unlink(missing_ok=True)
             if done is None or done < len(record["iterations"]):
                 self._give_up_later(keep=not overwrite)
         self._back_to(self.saved)
         if prefix is not None:
             self.save_record()
+            for path in self.state.glob("iteration_*"):
+                if int(path.name.removeprefix("iteration_").split(".")[0]) >= self.saved:
+                    path.unlink()
 
     def _give_up_later(self, keep: bool) -> None:
         """Remove the pictures behind the saved iterations, or keep them under another prefix."""
-        later = {
-            iteration: path
+        later = [
+            path
             for iteration, path in pictures_of(self.prefix).items()
             if iteration is None or iteration >= self.saved
-        }
+        ]
         number = 1
         while keep and pictures_of(f"{self.prefix}_before_{number}"):
             number += 1
-        for path in later.values():
+        for path in later:
             if keep:
                 end = path.name.removeprefix(Path(self.prefix).name)
                 path.rename(f"{self.prefix}_before_{number}{end}")
@@ -188,20 +224,12 @@ class Run:
                 path.unlink()
         if keep and later:
             self.say(f"Later pictures are kept as {self.prefix}_before_{number}*.png")
-        for path in self.state.glob("iteration_*.npy"):
-            if int(path.stem.removeprefix("iteration_")) >= self.saved:
-                path.unlink()
-        if not self.saved:
-            (self.state / "journal").unlink(missing_ok=True)
-            Path(f"{self.prefix}.json").unlink(missing_ok=True)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
         self._close_journal()
-        if self.prefix is not None:
-            self._lock.release()
 
     def _close_journal(self) -> None:
         if self._journal:
@@ -226,8 +254,8 @@ class Run:
             self._journal = self._open_journal(stretch)
         if self.saved > stretch.first_iteration and not (self._journal and self._journal.found):
             self.say(
-                f"No journal for the rest of this size: goes on from the image of iteration "
-                f"{self.saved - 1}, exactly, with a fresh memory of the optimiser."
+                f"Goes on from the image of iteration {self.saved - 1} with a fresh memory of the "
+                f"optimiser: {self._why}."
             )
             return self._split(stretch)
         self._back_to(stretch.first_iteration)
@@ -246,11 +274,16 @@ class Run:
         self.record["stretches"][index : index + 1] = map(dataclasses.asdict, parts)
         return self.next_stretch()
 
-    def drop_journal(self) -> None:
-        """Delete the journal: it has served, or cannot be replayed."""
+    def replay_failed(self, stretch: Stretch) -> None:
+        """Delete a journal whose answers are to other questions than those asked."""
+        self._why = "the journal was written by another machine or library"
+        self._drop_journal()
+        if self.saved <= stretch.first_iteration:
+            self.say(f"Begins {stretch.columns} x {stretch.rows} again: {self._why}.")
+
+    def _drop_journal(self) -> None:
         self._close_journal()
-        if self.journaling:
-            (self.state / "journal").unlink(missing_ok=True)
+        (self.state / "journal").unlink(missing_ok=True)
 
     def _current(self) -> Stretch | None:
         for entry in self.record["stretches"]:
@@ -271,7 +304,7 @@ class Run:
         record = self.record
         depends_on = {
             "settings": {key: v for key, v in record["settings"].items() if key != "iter"},
-            "pictures": [entry["sha256"] for entry in [record["base"], *record["styles"]]],
+            "pictures": [entry["sha256"] for entry in pictures_read(record)],
             "weights": record["weights"]["sha256"],
             "stretch": [stretch.rows, stretch.columns, stretch.first_iteration],
         }
@@ -296,23 +329,31 @@ class Run:
         self.record["evaluations"].append(entry)
         return entry
 
-    def iteration_done(self, image: np.ndarray, loss: float) -> dict:
-        """Enter an iteration into the record and save its image; returns its entry."""
+    def iteration_done(self, image: np.ndarray, loss: float) -> dict | None:
+        """Enter an iteration into the record and save its image.
+
+        Returns:
+            The record's entry, or None where the iteration was saved before and is replayed.
+        """
+        number = len(self.record["iterations"])
+        if number < self.saved:
+            self.record["iterations"].append(self._kept[0][number])
+            return None
         entry = {
-            "iteration": len(self.record["iterations"]),
+            "iteration": number,
             "evaluations": len(self.record["evaluations"]),
             "total": loss,
         }
         self.record["iterations"].append(entry)
-        if entry["iteration"] >= self.saved:
-            self.saved = entry["iteration"] + 1
-            self._kept = self.record["iterations"], self.record["evaluations"]
-            self._latest = entry["iteration"], image
-            if self.prefix is not None:
-                path = self._image_path(entry["iteration"])
-                write_whole(path, lambda file: np.save(file, image))
-                self.save_picture(image, entry["iteration"])
-                self.save_record()
+        if self.prefix is not None:
+            path = self._image_path(number)
+            write_whole(path, lambda file: np.save(file, image))
+            entry["sha256"] = sha256_of_file(path)
+            self.save_picture(image, number)
+            self.save_record()
+        self.saved = number + 1
+        self._kept = self.record["iterations"], self.record["evaluations"]
+        self._latest = number, image
         return entry
 
     def _image_path(self, iteration: int) -> Path:
@@ -328,10 +369,13 @@ class Run:
             return self._latest[1]
         path = self._image_path(iteration)
         try:
-            return np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            if sha256_of_file(path) != self._kept[0][iteration]["sha256"]:
+                raise ValueError("a changed file")
+            return np.load(path)
+        except (OSError, ValueError) as error:
             raise InputError(
-                f"--resume: expected the state {str(path)!r}, whole. Received: {error}"
+                f"--resume: expected the state {str(path)!r} as it was saved; --from_iteration "
+                f"goes back to one before. Received: {error}"
             ) from None
 
     def picture_path(self, iteration: int | None = None) -> Path | None:
@@ -352,7 +396,8 @@ class Run:
 
     def save_record(self) -> None:
         """Write PREFIX.json."""
-        text = json.dumps(self.record, indent=1, allow_nan=False)
+        record = {**self.record, "checksum": checksum(self.record)}
+        text = json.dumps(record, indent=1, allow_nan=False)
         write_whole(Path(f"{self.prefix}.json"), lambda file: file.write(text.encode()))
 
     def stop(self, status: str, image: np.ndarray) -> None:
@@ -365,10 +410,13 @@ class Run:
         self.record["status"] = status
         if self.prefix is None:
             return
-        self.save_picture(image)
+        if len(self.record["iterations"]) < self.saved:  # stopped while it was replayed
+            self._back_to(self.saved)
+        else:
+            self.save_picture(image)
         self.save_record()
         if status == "finished":
-            self.drop_journal()
+            self._drop_journal()
 
 
 class Journal:
@@ -392,6 +440,7 @@ class Journal:
         self._file.seek(0)
         self.found = self._file.readline(len(header)) == header
         self._replaying = self.found
+        self.replayed = 0  # answers given so far
         if not self.found:
             self._file.truncate(0)
             self._file.write(header)
@@ -415,6 +464,7 @@ class Journal:
         values = np.frombuffer(record, "<f4", offset=self._HEAD.size)
         if question != zlib.crc32(image) or len(values) != count + image.size:
             raise JournalMismatch
+        self.replayed += 1
         return values[:count], values[count:].reshape(image.shape), seconds
 
     def _read_record(self) -> bytes | None:
@@ -423,10 +473,9 @@ class Journal:
         if len(length) < 4:
             return None
         record = self._file.read(struct.unpack("<I", length)[0])
-        checksum = self._file.read(4)
-        if len(checksum) < 4 or struct.unpack("<I", checksum)[0] != zlib.crc32(record):
+        if self._file.read(4) != struct.pack("<I", zlib.crc32(record)):
             return None
-        return record
+        return record if len(record) > self._HEAD.size else None  # a hole of zeros checks out too
 
     def append(
         self, image: np.ndarray, terms: np.ndarray, gradient: np.ndarray, seconds: float

@@ -294,8 +294,7 @@ def replan(stretches: list[dict], settings: Settings, done: int) -> list[dict]:
     """The stretches of a run that goes on with other settings behind `done` iterations.
 
     What is done stays. The last stretch grows or shrinks to `settings.iter` iterations in all; with
-    `restarts` it is followed by others of one iteration. Where the result's height has changed,
-    all that is left is done at the new one.
+    `restarts` it is followed by others of one iteration.
     """
     kept, first = [], 0
     for entry in stretches:
@@ -304,11 +303,6 @@ def replan(stretches: list[dict], settings: Settings, done: int) -> list[dict]:
             kept.append({**entry, "iterations": count})
         first += max(count, 0)
     last = kept[-1]
-    if settings.height != stretches[-1]["rows"]:
-        raise InputError(
-            f"--height: expected {stretches[-1]['rows']}, as in the run that is resumed; start "
-            f"another run with --init PICTURE instead. Received: {settings.height}"
-        )
     more = settings.iter - first
     if settings.restarts:
         kept += [{**last, "first_iteration": first + i, "iterations": 1} for i in range(more)]

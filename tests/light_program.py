@@ -1,0 +1,224 @@
+"""The program with a light NumPy objective in the network's place, and faults on request.
+
+    python light_program.py '{"evaluation": 7, "do": "interrupt"}' BASE REF PREFIX [options]
+    python light_program.py serve
+
+Arguments, loop, optimiser, journal, lock and files are the real ones; only what needs Keras is
+not, so that a process starts, is killed and resumes in a fraction of a second.
+
+Faults, in JSON: with `do`, what happens (a key of `FAULTS`) at the fresh evaluation number
+`evaluation`, or at the `nth` opening of a file named `open`; `line`, to be killed at that executed
+line of results.py and evaluator.py; `count`, a file to write the number of such lines to; `sleep`,
+seconds an evaluation takes; `clock`, to let time.time() run backwards; `weights`, their SHA-256.
+"""
+
+import itertools
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+
+def light_objective(extractor, content, styles, settings):
+    """Content, mean colour products for style, and total variation; with their gradient."""
+    style = styles[0].reshape(-1, 3).astype(np.float64)
+    target = style.T @ style / len(style)
+
+    def evaluate(image):
+        number = next(evaluations)
+        time.sleep(faults.get("sleep", 0))
+        bad = FAULTS[faults["do"]]() if number == faults.get("evaluation") else None
+        x = image.astype(np.float64)
+        flat = x.reshape(-1, 3)
+        off = x - content
+        gram = flat.T @ flat / len(flat) - target
+        steps = np.diff(x, axis=1), np.diff(x, axis=2)
+        terms = [np.mean(off**2), np.sum(gram**2) / 1e4, sum(np.mean(abs(s) ** 2.5) for s in steps)]
+        gradient = 2 * off / x.size + (4 * flat @ gram / len(flat) / 1e4).reshape(x.shape)
+        for axis, step in enumerate(steps, start=1):
+            slope = 2.5 * abs(step) ** 1.5 * np.sign(step) / step.size
+            before, behind = [(0, 0)] * 4, [(0, 0)] * 4
+            before[axis], behind[axis] = (1, 0), (0, 1)
+            gradient += np.pad(slope, before) - np.pad(slope, behind)
+        if bad in range(3):
+            terms[bad] = np.nan
+        if bad == "gradient":
+            gradient[0, 0, 0, 0] = np.inf
+        return np.array(terms, np.float32), gradient.astype(np.float32)
+
+    return evaluate
+
+
+class Adam:
+    """Kingma and Ba, arXiv 1412.6980, algorithm 1."""
+
+    def __init__(self, learning_rate):
+        self.learning_rate, self.steps, self.mean, self.square = learning_rate, 0, 0, 0
+
+    def apply(self, gradients, variables):
+        (gradient,), (variable,) = gradients, variables
+        self.steps += 1
+        self.mean = 0.9 * self.mean + 0.1 * gradient
+        self.square = 0.999 * self.square + 0.001 * gradient**2
+        rate = self.learning_rate * (1 - 0.999**self.steps) ** 0.5 / (1 - 0.9**self.steps)
+        variable -= rate * self.mean / (np.sqrt(self.square) + 1e-7)
+
+
+def stand_in(name, **content):
+    sys.modules[name] = ModuleType(name)
+    vars(sys.modules[name]).update(content)
+
+
+stand_in(
+    "keras",
+    ops=SimpleNamespace(zeros=np.zeros, convert_to_numpy=np.copy),
+    backend=SimpleNamespace(backend=lambda: "tensorflow"),
+    Variable=np.array,
+    optimizers=SimpleNamespace(Adam=Adam),
+)
+stand_in("network", feature_extractor=lambda *_: None, processor_precision=lambda: "float32")
+stand_in("objective", TERMS=("content", "style", "total_variation"), make_objective=light_objective)
+stand_in(
+    "weights",
+    FITTING_ROWS=32,
+    load_filters=lambda source, *_: (
+        {},
+        {"source": source, "file": None, "sha256": faults.get("weights", "0")},
+    ),
+)
+
+import neural_style_transfer
+
+faults = {}
+evaluations = itertools.count()
+prefix = Path()
+
+
+def send(*signals):
+    for number in signals:
+        os.kill(os.getpid(), number)
+        time.sleep(0.3)  # the program's listener is a thread
+
+
+def send_twice():
+    send(signal.SIGINT, signal.SIGINT)
+    time.sleep(20)  # an evaluation in flight: the program must not wait for it
+    print("survived")
+
+
+def fill_disk():
+    """Use up what is left of the file system the run writes to."""
+    with open(prefix.parent / "ballast", "wb", buffering=0) as file:
+        while True:
+            try:
+                file.write(bytes(4096))
+            except OSError:
+                return
+
+
+def limit_files():
+    """From now on, writing a file beyond a few bytes more than the journal has now is an error."""
+    journal = Path(f"{prefix}_state/journal")
+    size = journal.stat().st_size if "evaluation" in faults else 0
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
+
+
+FAULTS = {
+    "interrupt": lambda: send(signal.SIGINT),
+    "terminate": lambda: send(signal.SIGTERM),
+    "interrupt twice": send_twice,
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "vanish": lambda: shutil.rmtree(prefix.parent),
+    "fill disk": fill_disk,
+    "limit files": limit_files,
+    "content": lambda: 0,
+    "style": lambda: 1,
+    "total_variation": lambda: 2,
+    "gradient": lambda: "gradient",
+}
+
+
+def watch_openings():
+    openings = itertools.count(1)
+
+    def hook(event, arguments):
+        hit = event == "open" and str(arguments[0]).endswith(faults["open"])
+        if hit and next(openings) == faults["nth"]:
+            FAULTS[faults["do"]]()
+
+    sys.addaudithook(hook)
+
+
+def watch_lines():
+    """Count the lines executed in results.py and evaluator.py; be killed at one."""
+    lines = itertools.count(1)
+
+    def trace(frame, event, argument):
+        if not frame.f_code.co_filename.endswith(("results.py", "evaluator.py")):
+            return None
+        if event == "line":
+            watch_lines.last = next(lines)
+            if watch_lines.last == faults.get("line"):
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    sys.settrace(trace)
+
+
+def run(chosen: dict, arguments: list[str]) -> int:
+    """The program's exit code."""
+    global prefix
+    faults.update(chosen)
+    prefix = Path(arguments[1] if arguments[0] == "--resume" else arguments[2])
+    if "open" in faults:
+        watch_openings()
+    if "clock" in faults:
+        clock = itertools.count(2e9, -3600)
+        time.time = lambda: next(clock)
+    if "line" in faults or "count" in faults:
+        watch_lines()
+    code = neural_style_transfer.main(arguments)
+    sys.settrace(None)
+    if "count" in faults:
+        Path(faults["count"]).write_text(str(watch_lines.last))
+    return code
+
+
+def serve() -> None:
+    """Run the program again and again, each time in a fork that starts with all imports done.
+
+    Reads lines of JSON, [faults, arguments, file for standard output, file for standard error];
+    prints the process's id, and its exit code when it has ended.
+    """
+    import scipy.optimize  # noqa: F401
+
+    import arguments  # noqa: F401
+    import evaluator  # noqa: F401
+
+    for line in sys.stdin:
+        chosen, command, *files = json.loads(line)
+        process = os.fork()
+        if not process:
+            for number, file in enumerate(files, start=1):
+                os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+            neural_style_transfer.listen()
+            sys.exit(run(chosen, command))
+        print(process, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve()
+    else:
+        neural_style_transfer.listen()
+        sys.exit(run(json.loads(sys.argv[1]), sys.argv[2:]))
