@@ -108,10 +108,14 @@ def size_for(picture: Image.Image, rows: int) -> tuple[int, int]:
 
 
 def style_size(picture: Image.Image, content_size: tuple[int, int], scale: float):
-    """(rows, columns) of a style picture of its own aspect and `scale`² the content's area."""
+    """(rows, columns) of a style picture of its own aspect and `scale`² the content's area.
+
+    No side is under 16, the least that the network's last block can look at.
+    """
+    aspect = picture.height / picture.width
     area = content_size[0] * content_size[1] * scale**2
-    rows = (area * picture.height / picture.width) ** 0.5
-    return max(1, round(rows)), max(1, round(area / rows))
+    rows = max((area * aspect) ** 0.5, SMALLEST_SIDE, SMALLEST_SIDE * aspect)
+    return round(rows), round(rows / aspect)
 
 
 def resize(picture: Image.Image, size: tuple[int, int], resampling: str) -> np.ndarray:

@@ -260,6 +260,14 @@ def test_a_style_picture_has_the_content_s_area_times_scale_squared(size, scale)
     assert columns / rows == pytest.approx(70 / 40, rel=0.05)
 
 
+@pytest.mark.parametrize("width, height", [(17, 2000), (2000, 17), (60, 40)])
+@pytest.mark.parametrize("scale", [0.05, 1])
+def test_no_side_of_a_style_picture_is_too_small_for_the_network(width, height, scale):
+    rows, columns = preprocessing.style_size(Image.new("L", (width, height)), (32, 40), scale)
+    assert min(rows, columns) >= 16
+    assert rows / columns == pytest.approx(height / width, rel=0.07)
+
+
 def test_images_have_the_sizes_that_the_settings_say():
     content, style = draw(30, 40, seed=1), draw(50, 25, seed=2)
     sizes = {
