@@ -138,7 +138,8 @@ def paint(
 
     progress = Progress(record, quiet)
     layers = layers_in_use(settings)
-    small = preprocessing.size_for(pictures[0], FITTING_ROWS)
+    enough = preprocessing.SMALLEST_SIDE * pictures[0].height // pictures[0].width + 1
+    small = preprocessing.size_for(pictures[0], max(FITTING_ROWS, enough))
     fitting_images = preprocessing.images_at(pictures, small, settings)
     source = settings.weights
     if "weights" in record:  # what `auto` once chose, it stays with
