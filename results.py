@@ -131,6 +131,7 @@ def locked(prefix: str | None):
         yield
         return
     state = Path(f"{Path(prefix).expanduser()}_state")
+    made = [state, *(folder for folder in state.parents if not folder.exists())]
     try:
         state.mkdir(parents=True, exist_ok=True)
         # The lock is the kernel's: it ends with its process, however that ends.
@@ -151,7 +152,8 @@ def locked(prefix: str | None):
         (state / "lock").unlink(missing_ok=True)
         lock.release()
         with suppress(OSError):
-            state.rmdir()  # left empty by a run that never began
+            for folder in made:  # left empty by a run that never began
+                folder.rmdir()
 
 
 def sha256_of_file(path: str | Path) -> str:
