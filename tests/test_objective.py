@@ -1,5 +1,7 @@
 """The whole objective beside NumPy in float64: its value, its gradient, both shapes of it."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -196,3 +198,24 @@ def test_a_flat_picture_has_a_finite_gradient(extractor):
         black = np.zeros((1, 16, 16, 3), np.float32)
         terms, gradient = make_objective(extractor(settings), black, [black], settings)(black)
         assert np.isfinite(terms).all() and np.isfinite(gradient).all()
+
+
+@pytest.mark.skipif("NST_TEST_WEIGHTS" not in os.environ, reason="NST_TEST_WEIGHTS is not set")
+@pytest.mark.parametrize("scale", SCALES)
+def test_with_real_filters_each_term_is_that_of_the_formulas(scale):
+    names = [f"block{block}_conv{number}" for block in (1, 2, 3) for number in (1, 2, 3, 4)]
+    with np.load(os.environ["NST_TEST_WEIGHTS"]) as file:
+        real = {
+            name: (file[f"{name}/kernel"], file[f"{name}/bias"])
+            for name in names
+            if f"{name}/kernel" in file
+        }
+    settings = make_settings(
+        loss_scale=scale, content_layers="block3_conv2", style_layers="block1_conv1,block3_conv1"
+    )
+    layers = {"block3_conv2": 1}, {"block1_conv1": 0.5, "block3_conv1": 0.5}
+    content, image, style = (image_of((30, 26), seed) for seed in (1, 2, 3))
+    model = feature_extractor("vgg19", real, [*layers[0], *layers[1]], "average")
+    terms, _ = make_objective(model, content, [style], settings)(image)
+    expected = expected_terms({"vgg19": real}, settings, content, [style], image, layers, [1])
+    assert_allclose(terms, expected, rtol=1e-5)

@@ -1,0 +1,571 @@
+"""The script end to end: runs and their files, the original's loss, bad input."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import reference
+from conftest import draw
+from numpy.testing import assert_array_equal
+from PIL import Image
+from scipy.optimize import fmin_l_bfgs_b
+
+import network
+import objective
+import preprocessing
+from neural_style_transfer import main, transfer
+from settings import InputError, Settings, make_settings
+
+SCRIPT = Path(__file__).parent.parent / "neural_style_transfer.py"
+# A shallow network and a small picture, so that a run takes a second.
+LIGHT = {
+    "weights": "random",
+    "content_layers": "block2_conv1",
+    "style_layers": "block1_conv1,block2_conv1",
+    "height": 24,
+    "precision": "float32",
+    "iter": 3,
+    "evaluations": 3,
+    "scales": "1",
+}
+OPTIONS = [f"--{name}={value}" for name, value in LIGHT.items()]
+
+
+def files_in(folder):
+    """Names, sizes and times of all that lies below a folder."""
+    paths = sorted(folder.rglob("*"))
+    return [(str(path.relative_to(folder)), path.stat().st_mtime_ns) for path in paths]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built_once():
+    """Keep VGG between runs: to draw its initial weights takes longer than a light run."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, application in network.APPLICATIONS.items():
+            patch.setitem(network.APPLICATIONS, name, functools.cache(application))
+        yield
+
+
+# A run
+
+
+@pytest.fixture(scope="module")
+def run(base, style, tmp_path_factory):
+    """A finished run of three iterations at two sizes: (picture, record, its folder)."""
+    folder = tmp_path_factory.mktemp("run")
+    prefix = str(folder / "made" / "on the way" / "result")
+    choices = {**LIGHT, "scales": "0.7,1", "height": 32}
+    picture, record = transfer(base, style, prefix, **choices)
+    return picture, record, folder / "made" / "on the way"
+
+
+def test_a_run_leaves_a_picture_an_iteration_the_result_and_the_record(run):
+    names = {path.name for path in run[2].iterdir() if path.is_file()}
+    pictures = {f"result_at_iteration_{number}.png" for number in range(3)}
+    assert names == {"result.png", "result.json"} | pictures
+
+
+def test_pictures_have_the_size_of_their_scale_and_the_content_s_aspect(run):
+    sizes = [Image.open(run[2] / f"result_at_iteration_{number}.png").size for number in range(3)]
+    assert sizes[-1] == (int(56 * 32 / 40), 32) == run[0].size
+    assert sizes[0] == (int(56 * 22 / 40), 22)
+
+
+def test_the_result_is_the_picture_returned_and_the_last_iteration_s(run):
+    picture, _, folder = run
+    assert picture.mode == "RGB"
+    assert_array_equal(Image.open(folder / "result.png"), picture)
+    assert_array_equal(Image.open(folder / "result_at_iteration_2.png"), picture)
+
+
+def test_pictures_carry_the_settings_as_text(run):
+    for path in run[2].glob("*.png"):
+        assert json.loads(Image.open(path).text["Settings"]) == run[1]["settings"]
+
+
+def test_the_record_on_disk_is_the_one_returned(run):
+    assert (
+        json.loads((run[2] / "result.json").read_text()).items()
+        >= json.loads(
+            json.dumps(
+                {key: run[1][key] for key in ("settings", "weights", "iterations", "status")}
+            )
+        ).items()
+    )
+
+
+def test_the_record_holds_every_setting_and_what_the_result_depends_on(run, base, style):
+    record = run[1]
+    assert record["status"] == "finished" and record["preset"] == "default"
+    assert record["settings"].keys() == {item.name for item in dataclasses.fields(Settings)}
+    assert record["settings"]["height"] == 32 and record["settings"]["seed"] == 0
+    for entry, path in [(record["base"], base), (record["styles"][0], style)]:
+        assert entry["path"] == path
+        assert entry["sha256"] == hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    assert record["weights"]["source"] == "random" and record["weights"]["file"] is None
+    assert re.fullmatch("[0-9a-f]{64}", record["weights"]["sha256"])
+    assert record["precision"] == "float32"
+    assert record["versions"]["keras"] == keras.__version__
+    assert record["versions"]["backend"] == keras.backend.backend()
+    assert record["versions"]["numpy"] == np.__version__
+
+
+def test_the_record_has_an_entry_for_every_evaluation_whose_terms_add_up(run):
+    evaluations = run[1]["evaluations"]
+    assert len(evaluations) >= 9
+    assert [entry["evaluation"] for entry in evaluations] == list(range(len(evaluations)))
+    for entry in evaluations:
+        terms = entry["content"], entry["style"], entry["total_variation"]
+        assert entry["total"] == pytest.approx(sum(terms), rel=1e-12)
+        assert min(terms) >= 0 and entry["seconds"] >= 0
+    assert {entry["scale"] for entry in evaluations} == {0, 1}
+    iterations = [entry["iteration"] for entry in evaluations]
+    assert set(iterations) == {0, 1, 2} and iterations == sorted(iterations)
+
+
+def test_the_loss_falls_at_each_size(run):
+    for scale in (0, 1):
+        totals = [entry["total"] for entry in run[1]["evaluations"] if entry["scale"] == scale]
+        assert totals[-1] < 0.9 * totals[0]
+
+
+def test_no_temporary_file_and_no_lock_is_left(run):
+    left = [
+        path.name for path in run[2].rglob("*") if "unfinished" in path.name or "lock" in path.name
+    ]
+    assert left == []
+
+
+def test_an_earlier_run_is_not_overwritten_unless_asked(run, base, style, capsys):
+    before = files_in(run[2])
+    prefix = str(run[2] / "result")
+    with pytest.raises(InputError, match="--overwrite"):
+        transfer(base, style, prefix, **LIGHT)
+    assert main([base, style, prefix, *OPTIONS]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert files_in(run[2]) == before
+
+
+def test_with_overwrite_the_earlier_run_is_replaced(base, style, tmp_path):
+    prefix = str(tmp_path / "result")
+    transfer(base, style, prefix, **LIGHT)
+    _, record = transfer(base, style, prefix, overwrite=True, **{**LIGHT, "iter": 1})
+    names = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert names == {"result.png", "result.json", "result_at_iteration_0.png"}
+    assert len(json.loads((tmp_path / "result.json").read_text())["iterations"]) == 1
+    assert len(record["iterations"]) == 1
+
+
+def test_without_a_prefix_nothing_is_written_and_the_picture_is_the_same(
+    run, base, style, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    picture, record = transfer(base, [style], **{**LIGHT, "scales": "0.7,1", "height": 32})
+    assert list(tmp_path.iterdir()) == []
+    assert picture.tobytes() == run[0].tobytes()
+    assert [e["total"] for e in record["evaluations"]] == [
+        e["total"] for e in run[1]["evaluations"]
+    ]
+
+
+# Iterations
+
+
+@pytest.mark.parametrize("iterations, evaluations", [(5, 1), (4, 2), (2, 7)])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_there_are_as_many_iterations_as_asked(optimizer, iterations, evaluations, base, style):
+    choices = {"iter": iterations, "evaluations": evaluations, "optimizer": optimizer}
+    _, record = transfer(base, style, **{**LIGHT, **choices})
+    assert len(record["iterations"]) == iterations
+    budget = iterations * evaluations
+    # L-BFGS stops behind a line search only, of 20 evaluations at most.
+    most = budget if optimizer == "adam" else budget + 19
+    assert budget <= len(record["evaluations"]) <= most
+    assert record["iterations"][-1]["evaluations"] == len(record["evaluations"])
+
+
+def test_adam_lowers_the_loss(base, style):
+    choices = {"optimizer": "adam", "iter": 2, "evaluations": 10, "learning_rate": 4}
+    _, record = transfer(base, style, **{**LIGHT, **choices})
+    totals = [entry["total"] for entry in record["evaluations"]]
+    assert len(totals) == 20 and totals[-1] < 0.5 * totals[0]
+
+
+def test_adam_s_first_step_is_the_learning_rate_against_the_gradient_s_sign(base, style):
+    choices = {"optimizer": "adam", "iter": 1, "evaluations": 1, "learning_rate": 8}
+    picture, _ = transfer(base, style, **{**LIGHT, **choices, "style_weight": 10})
+    start = preprocessing.resize(Image.open(base), picture.size[::-1], "lanczos").astype(int)
+    step = np.abs(np.asarray(picture).astype(int) - start)
+    inside = (start >= 8) & (start <= 247)
+    assert (step[inside] == 8).mean() > 0.99
+
+
+def test_lbfgs_keeps_its_memory_over_iterations_and_so_ends_lower_than_with_restarts(base, style):
+    choices = {**LIGHT, "iter": 8, "evaluations": 5}
+    ends = {}
+    for restarts in (False, True):
+        _, record = transfer(base, style, restarts=restarts, **choices)
+        ends[restarts] = record["evaluations"][39]["total"]
+    assert ends[False] < ends[True]
+
+
+def test_the_iterations_of_the_original_are_calls_of_scipy_without_memory(
+    base, style, tmp_path, filters, filters_file
+):
+    choices = {"weights": filters_file("vgg19"), "height": 32, "iter": 2, "evaluations": 4}
+    transfer(base, style, str(tmp_path / "run"), preset="keras-2", **choices)
+    settings = make_settings("keras-2", **choices)
+    layers = ["block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1"]
+    extractor = network.feature_extractor(
+        "vgg19", filters["vgg19"], [*layers, "block5_conv2"], "max", "float32"
+    )
+    size = 32, int(56 * 32 / 40)
+    images = [
+        preprocessing.preprocess(preprocessing.resize(Image.open(path), size, "nearest"))
+        for path in (base, style)
+    ]
+    evaluate = objective.make_objective(extractor, images[0], images[1:], settings)
+
+    def loss(x):
+        return evaluate(x.reshape(images[0].shape).astype(np.float32))[0].sum(dtype=np.float64)
+
+    def grads(x):
+        return evaluate(x.reshape(images[0].shape).astype(np.float32))[1].ravel().astype(np.float64)
+
+    x = images[0].ravel()
+    for iteration in range(2):  # the original's loop
+        x, _, _ = fmin_l_bfgs_b(loss, x.ravel(), fprime=grads, maxfun=4)
+        expected = preprocessing.deprocess(x.reshape(images[0].shape).astype(np.float32))
+        found = np.asarray(Image.open(tmp_path / f"run_at_iteration_{iteration}.png"), int)
+        assert np.abs(found - expected).max() <= 1
+
+
+# The original's loss
+
+
+def original_loss(base, style, x, size, filters, net, content_layer):
+    """Keras 2.3, examples/neural_style_transfer.py, in NumPy and float64; `x` None: the content."""
+    rows, columns = size
+
+    def preprocess_image(path):
+        image = keras.utils.img_to_array(keras.utils.load_img(path, target_size=size))
+        return keras.applications.vgg19.preprocess_input(image[np.newaxis])
+
+    content, painted = preprocess_image(base), preprocess_image(style)
+    x = content if x is None else x
+    style_layers = [f"block{block}_conv1" for block in range(1, 6)]
+    combination, target, reference_style = (
+        reference.vgg(image, filters[net], net, {content_layer, *style_layers}, "max")
+        for image in (x, content, painted)
+    )
+    loss = 0.025 * ((combination[content_layer] - target[content_layer]) ** 2).sum()
+    for layer in style_layers:
+        a, b = combination[layer], reference_style[layer]
+        difference = ((a.T @ a - b.T @ b) ** 2).sum()
+        loss += 1.0 / len(style_layers) * difference / (4.0 * 3**2 * (rows * columns) ** 2)
+    return loss + 1.0 * reference.total_variation(x)
+
+
+@pytest.mark.parametrize("targets, rows", [("cached", 32), ("batch", 25)])
+def test_keras_2_begins_at_the_original_s_loss(targets, rows, base, style, filters, filters_file):
+    _, record = transfer(
+        base,
+        style,
+        preset="keras-2",
+        weights=filters_file("vgg19"),
+        height=rows,
+        iter=1,
+        evaluations=1,
+        targets=targets,
+    )
+    size = rows, int(56 * rows / 40)
+    expected = original_loss(base, style, None, size, filters, "vgg19", "block5_conv2")
+    assert record["evaluations"][0]["total"] == pytest.approx(expected, rel=1e-5)
+    assert record["evaluations"][0]["content"] < 1e-5 * expected
+
+
+def test_keras_1_begins_at_the_original_s_loss_of_its_noise(base, style, filters, filters_file):
+    _, record = transfer(
+        base,
+        style,
+        preset="keras-1",
+        weights=filters_file("vgg16"),
+        height=36,
+        iter=1,
+        evaluations=1,
+        seed=5,
+    )
+    size = 36, int(56 * 36 / 40)
+    noise = np.random.default_rng(5).uniform(0, 255, (1, *size, 3)) - 128.0
+    expected = original_loss(base, style, noise, size, filters, "vgg16", "block4_conv2")
+    assert record["evaluations"][0]["total"] == pytest.approx(expected, rel=1e-5)
+    assert record["evaluations"][0]["content"] > 0
+
+
+def test_presets_of_the_original_print_its_lines(base, style, tmp_path, capsys, filters_file):
+    prefix = str(tmp_path / "result")
+    arguments = [
+        "--preset",
+        "keras-2",
+        "--weights",
+        filters_file("vgg19"),
+        "--height=32",
+        "--iter=2",
+    ]
+    assert main([base, style, prefix, *arguments, "--evaluations=2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for iteration in range(2):
+        start, loss, saved, completed = lines[4 * iteration : 4 * iteration + 4]
+        assert start == f"Start of iteration {iteration}"
+        assert float(loss.removeprefix("Current loss value: ")) > 0
+        assert saved == f"Image saved as {prefix}_at_iteration_{iteration}.png"
+        assert re.fullmatch(rf"Iteration {iteration} completed in \d+s", completed)
+    assert len(lines) == 8
+
+
+# Choices
+
+
+@pytest.mark.parametrize("hyphens", [False, True])
+def test_the_command_and_python_paint_the_same_picture(hyphens, base, style, tmp_path, capsys):
+    options = [re.sub("_(?=.*=)", "-", option) if hyphens else option for option in OPTIONS]
+    name = "--style-weight" if hyphens else "--style_weight"
+    assert main([base, style, str(tmp_path / "result"), *options, name, "3", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    picture, _ = transfer(base, style, **LIGHT, style_weight=3)
+    assert_array_equal(Image.open(tmp_path / "result.png"), picture)
+
+
+def test_without_quiet_each_iteration_is_told(base, style, tmp_path, capsys):
+    assert main([base, style, str(tmp_path / "result"), *OPTIONS]) == 0
+    out, err = capsys.readouterr()
+    assert err == "" and [f"Iteration {n}" in out for n in range(4)] == [True] * 3 + [False]
+
+
+def first_loss(*args, **choices):
+    _, record = transfer(*args, **{**LIGHT, "iter": 1, "evaluations": 1, **choices})
+    return record["evaluations"][0]
+
+
+def test_several_styles_are_blended_by_weight(base, style, style2):
+    alone = [first_loss(base, path)["style"] for path in (style, style2)]
+    both = first_loss(base, [style, style2], style_blend="3,1")["style"]
+    assert both == pytest.approx(0.75 * alone[0] + 0.25 * alone[1], rel=1e-5)
+    equal = first_loss(base, [style, style2])["style"]
+    assert equal == pytest.approx(sum(alone) / 2, rel=1e-5)
+
+
+def test_weights_of_the_losses_scale_their_terms(base, style):
+    usual = first_loss(base, style, init="gray")
+    heavy = first_loss(base, style, init="gray", content_weight=0.05, style_weight=3, tv_weight=0)
+    assert heavy["content"] == pytest.approx(2 * usual["content"], rel=1e-5)
+    assert heavy["style"] == pytest.approx(3 * usual["style"], rel=1e-5)
+    assert heavy["total_variation"] == 0
+
+
+def test_the_start_is_content_noise_grey_or_a_file(base, style, style2):
+    starts = {
+        init: first_loss(base, style, init=init) for init in ("content", "noise", "gray", style)
+    }
+    assert starts["content"]["content"] < 1e-9 < starts["gray"]["content"]
+    assert starts["gray"]["total_variation"] == 0
+    variations = [starts[init]["total_variation"] for init in ("noise", "content", style)]
+    assert variations[0] > 3 * max(variations[1:])
+    # The file as it stands at the content's size.
+    picture = Image.open(style).resize((33, 24), Image.Resampling.LANCZOS)
+    expected = reference.variation_loss("relative", np.asarray(picture)[None])
+    assert starts[style]["total_variation"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_home_folder_in_init_is_found(base, style, pictures, monkeypatch):
+    monkeypatch.setenv("HOME", str(pictures))
+    assert first_loss(base, style, init="~/style2.png")["content"] > 0
+
+
+def test_the_seed_decides_the_noise(base, style):
+    runs = [
+        transfer(base, style, **{**LIGHT, "init": "noise", "iter": 1, "seed": seed})[0].tobytes()
+        for seed in (0, 0, 1)
+    ]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_the_style_scale_changes_what_the_strokes_are_compared_with(base, style):
+    one, two = (first_loss(base, style, style_scale=scale)["style"] for scale in (1, 2))
+    assert one != pytest.approx(two, rel=1e-3)
+
+
+@pytest.mark.parametrize("choices", [{"network": "vgg16"}, {"pooling": "max"}, {"pooling": "l2"}])
+def test_another_network_or_pooling_gives_another_loss(choices, base, style):
+    deeper = {"content_layers": "block4_conv1", "init": "gray"}
+    usual, other = (first_loss(base, style, **deeper, **c)["content"] for c in ({}, choices))
+    assert np.isfinite(other) and other != pytest.approx(usual, rel=1e-6)
+
+
+def test_filters_are_fitted_where_asked(base, style):
+    picture, record = transfer(base, style, **{**LIGHT, "weights": "fitted"})
+    again, _ = transfer(base, style, **{**LIGHT, "weights": "fitted"})
+    assert record["weights"]["source"] == "fitted" and picture.tobytes() == again.tobytes()
+
+
+def test_a_file_of_filters_is_used_and_its_checksum_recorded(base, style, filters_file):
+    path = filters_file("vgg19")
+    _, record = transfer(base, style, **{**LIGHT, "weights": path, "iter": 1})
+    assert record["weights"] == {
+        "source": "file",
+        "file": path,
+        "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+    }
+
+
+def test_a_long_strip_of_a_style_picture_is_painted_from(base, tmp_path):
+    draw(1200, 17, seed=1).save(tmp_path / "strip.png")
+    deep = {"content_layers": "block4_conv2", "style_layers": "block5_conv1"}
+    assert np.isfinite(first_loss(base, str(tmp_path / "strip.png"), **deep)["style"])
+
+
+# Bad input
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    """A folder of files that cannot be used."""
+    folder = tmp_path_factory.mktemp("bad")
+    Image.new("RGB", (1, 1)).save(folder / "pixel.png")
+    draw(64, 64, seed=1).save(folder / "whole.jpg")
+    (folder / "half.jpg").write_bytes((folder / "whole.jpg").read_bytes()[:700])
+    (folder / "text.png").write_text("This is not a picture.")
+    (folder / "empty.png").touch()
+    draw(300, 17, seed=1).save(folder / "narrow.png")
+    kernel, bias = np.zeros((3, 3, 3, 64), np.float32), np.zeros(64, np.float32)
+    np.savez(folder / "few.npz", **{"block1_conv1/kernel": kernel, "block1_conv1/bias": bias})
+    kernel = kernel[:, :, :1]
+    np.savez(folder / "shape.npz", **{"block1_conv1/kernel": kernel, "block1_conv1/bias": bias})
+    return folder
+
+
+USUAL = "{base} {style} {prefix} "
+# What is wrong: the command, and what the message must name.
+BAD = {
+    "missing file": ("{bad}/none.png {style} {prefix}", "none.png"),
+    "missing style": ("{base} {bad}/none.png {prefix}", "none.png"),
+    "not a picture": ("{bad}/text.png {style} {prefix}", "text.png"),
+    "truncated JPEG": ("{bad}/half.jpg {style} {prefix}", "half.jpg"),
+    "zero bytes": ("{bad}/empty.png {style} {prefix}", "0 bytes"),
+    "folder for a file": ("{bad} {style} {prefix}", "folder"),
+    "one pixel": ("{bad}/pixel.png {style} {prefix}", "1 x 1"),
+    "one pixel of style": ("{base} {bad}/pixel.png {prefix}", "1 x 1"),
+    "second style": ("{base} {style} {bad}/text.png {prefix}", "text.png"),
+    "too small for the layers": (
+        "{bad}/narrow.png {style} {prefix} --style_layers=block5_conv1",
+        "block5_conv1",
+    ),
+    "start that is no picture": (USUAL + "--init={bad}/text.png", "--init"),
+    "start that is missing": (USUAL + "--init=grey", "--init"),
+    "unknown layer": (USUAL + "--content_layers=block6_conv1", "'block6_conv1'"),
+    "unknown preset": (USUAL + "--preset=keras-7", "'keras-7'"),
+    "unknown network": (USUAL + "--network=vgg17", "'vgg17'"),
+    "unknown option": (USUAL + "--stile_weight=1", "stile_weight"),
+    "negative weight": (USUAL + "--style_weight=-1", "--style_weight"),
+    "NaN weight": (USUAL + "--tv_weight=nan", "--tv_weight"),
+    "infinite weight": (USUAL + "--content-weight=inf", "--content_weight"),
+    "no number": (USUAL + "--height=tall", "--height"),
+    "two blend weights for one style": (USUAL + "--style_blend=1,2", "--style_blend"),
+    "filters that lack layers": (USUAL + "--weights={bad}/few.npz", "block1_conv2/kernel"),
+    "filters of another shape": (
+        USUAL
+        + "--weights={bad}/shape.npz --content_layers=block1_conv1 --style_layers=block1_conv1",
+        "block1_conv1/kernel",
+    ),
+    "no filters": (USUAL + "--weights={bad}/none.npz", "none.npz"),
+    "a picture for filters": (USUAL + "--weights={bad}/whole.jpg", "whole.jpg"),
+    "a file for the folder": ("{base} {style} {bad}/text.png/result", "PREFIX"),
+    "a file for a folder above": ("{base} {style} {bad}/text.png/new/result", "PREFIX"),
+    "too few paths": ("{base} {style}", "BASE REF PREFIX"),
+    "resume of nothing": ("--resume {prefix}", "--resume"),
+}
+
+
+def code_of(arguments):
+    try:
+        return main(arguments)
+    except SystemExit as stop:
+        return stop.code
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_line_and_code_2_and_writes_nothing(
+    case, bad, base, style, tmp_path, capfd
+):
+    command, named = BAD[case]
+    names = {"bad": bad, "base": base, "style": style, "prefix": tmp_path / "new" / "result"}
+    arguments = [part.format(**names) for part in command.split()]
+    if not case.startswith("resume"):
+        given = {argument.split("=")[0] for argument in arguments}
+        arguments += [option for option in OPTIONS if option.split("=")[0] not in given]
+    before = files_in(bad)
+    assert code_of(arguments) == 2
+    out, err = capfd.readouterr()
+    assert err.count("\n") == 1 and err.endswith("\n") and out == ""
+    assert err.startswith("neural_style_transfer.py: error: ") and named in err
+    assert files_in(tmp_path) == [] and files_in(bad) == before
+
+
+def test_a_decompression_bomb_is_bad_input(base, style, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    assert main([base, style, str(tmp_path / "new" / "result"), *OPTIONS]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "1,000 pixels" in err and files_in(tmp_path) == []
+
+
+def test_an_unknown_choice_in_python_is_named(base, style):
+    with pytest.raises(InputError, match="'stile_weight'"):
+        transfer(base, style, stile_weight=1)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_code_1_and_names_the_term(
+    base, style, tmp_path, capfd
+):
+    arguments = [base, style, str(tmp_path / "result"), *OPTIONS, "--style_weight=1e300"]
+    assert main(arguments) == 1
+    err = capfd.readouterr().err
+    assert err.count("\n") == 1 and "style loss is" in err
+
+
+# The command itself
+
+
+def test_the_command_runs(base, style, tmp_path):
+    command = [sys.executable, str(SCRIPT), base, style, str(tmp_path / "result"), *OPTIONS]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Image.open(tmp_path / "result.png").size == (33, 24)
+    assert done.stdout.count("Iteration ") == 3
+
+
+@pytest.mark.parametrize(
+    "arguments, code, out, err",
+    [
+        (["--help"], 0, "BASE REF [REF ...] PREFIX", ""),
+        (["--preset", "list"], 0, "keras-2:", ""),
+        (["a.jpg", "b.jpg", "result"], 2, "", "a.jpg'"),
+    ],
+)
+def test_the_command_answers_without_the_network_s_libraries(arguments, code, out, err, tmp_path):
+    # Where importing Keras fails, these still have to answer.
+    (tmp_path / "keras.py").write_text("raise ImportError")
+    command = [sys.executable, str(SCRIPT), *arguments]
+    environment = {"PATH": "", "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == code and out in done.stdout and err in done.stderr
+    assert done.stderr.count("\n") == (1 if err else 0)
