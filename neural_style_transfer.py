@@ -155,7 +155,7 @@ def paint(
         precision = record.get("precision") or network.processor_precision()
     record |= {"weights": weights, "precision": precision, "versions": versions()}
     extractor = network.feature_extractor(
-        settings.network, filters, layers, settings.pooling, precision
+        settings.network, filters, layers, settings.pooling, precision, settings.margin
     )
 
     if interrupts:
@@ -204,9 +204,10 @@ def paint_stretch(
         if entry := run.iteration_done(image, evaluator.last_loss):
             progress.iteration(stretch, entry, run.picture_path(entry["iteration"]))
 
-    evaluator = Evaluator(objective, image, run.journal, on_evaluation)
+    precondition = settings.precondition if settings.optimizer == "lbfgs" else 0.0
+    evaluator = Evaluator(objective, image, run.journal, on_evaluation, precondition)
     try:
-        minimise(evaluator, image, stretch.iterations, settings, on_iteration)
+        minimise(evaluator, stretch.iterations, settings, on_iteration)
     except JournalMismatch:
         run.replay_failed(stretch)
     except (Interrupted, NotFinite) as stopped:
@@ -214,8 +215,8 @@ def paint_stretch(
         raise
 
 
-def minimise(evaluator, image, iterations: int, settings: Settings, on_iteration: Callable) -> None:
-    """Lower the loss from `image` on.
+def minimise(evaluator, iterations: int, settings: Settings, on_iteration: Callable) -> None:
+    """Lower the loss from where the evaluator starts.
 
     L-BFGS is called once for all iterations, so that what it learns of the curvature is kept; an
     iteration is a mark on its way, at which a picture is saved. Where it ends early, since rounding
@@ -223,7 +224,6 @@ def minimise(evaluator, image, iterations: int, settings: Settings, on_iteration
 
     Args:
         evaluator: an `Evaluator`; what it raises ends the optimisation.
-        image: where to start, float32 (1, H, W, 3).
         iterations: how many, of `settings.evaluations` evaluations each.
         settings: which optimiser.
         on_iteration: called with the image, float32 (1, H, W, 3), after each iteration.
@@ -239,27 +239,25 @@ def minimise(evaluator, image, iterations: int, settings: Settings, on_iteration
         due = evaluator.evaluations >= (marks + 1) * settings.evaluations
         if last or (due and marks + 1 < iterations):
             marks += 1
-            on_iteration(np.asarray(x, np.float32).reshape(image.shape))
+            on_iteration(evaluator.image_at(x))
 
     if settings.optimizer == "adam":
         import keras
 
-        variable = keras.Variable(image)
+        variable = keras.Variable(evaluator.start.astype(np.float32))
         # Keras's epsilon, 1e-7, is more than a pixel's slope of a relative loss (4e-8 at 200 rows).
         optimizer = keras.optimizers.Adam(settings.learning_rate, epsilon=1e-12)
         for _ in range(budget):
-            x = np.asarray(keras.ops.convert_to_numpy(variable), np.float64).ravel()
+            x = keras.ops.convert_to_numpy(variable).astype(np.float64)
             evaluator.loss(x)
-            optimizer.apply(
-                [evaluator.grads(x).astype(np.float32).reshape(image.shape)], [variable]
-            )
+            optimizer.apply([evaluator.grads(x).astype(np.float32)], [variable])
             mark(keras.ops.convert_to_numpy(variable))
         mark(keras.ops.convert_to_numpy(variable), last=True)
         return
 
     # scipy's tolerances stop a loss of order 1 at once; the original's losses are of order 1e9.
     tolerances = {} if settings.restarts else {"factr": 0, "pgtol": 0}
-    x, evaluations = image.ravel().astype(np.float64), -1
+    x, evaluations = evaluator.start, -1
     while evaluations < evaluator.evaluations < budget:
         evaluations = evaluator.evaluations
         x, _, _ = fmin_l_bfgs_b(
@@ -348,8 +346,9 @@ def continued(
     done = len(record["iterations"])
     if from_iteration is not None:
         if from_iteration >= done:
+            there = f"0 to {done - 1}" if done else "none of which is done yet"
             raise InputError(
-                f"--from_iteration: expected one of the run's iterations, 0 to {done - 1}. "
+                f"--from_iteration: expected one of the run's iterations, {there}. "
                 f"Received: {from_iteration}"
             )
         done = from_iteration + 1

@@ -11,6 +11,7 @@ flushed to the disk, and renamed. Only the journal grows in place; its records c
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import struct
@@ -34,16 +35,28 @@ class JournalMismatch(Exception):
     """The journal's next answer is to another question than the one asked."""
 
 
+@contextmanager
+def naming(path: Path):
+    """Let an error of the system's name the file, as those of writing do not by themselves."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
 def write_whole(path: Path, write: Callable) -> None:
     """Let `write(file)` fill a file that appears at `path` only when it is complete.
 
     Raises:
         OSError: the disk is full, the folder is gone, …; `path` is then as it was before.
     """
+    content = io.BytesIO()  # NumPy, writing by itself, does not tell that a disk is full
+    write(content)
     temporary = path.with_name(path.name + TEMPORARY)
     try:
-        with open(temporary, "wb") as file:
-            write(file)
+        with naming(path), open(temporary, "wb") as file:
+            file.write(content.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -438,6 +451,7 @@ class Journal:
 
     def __init__(self, path: Path, about: str):
         header = f"neural_style_transfer journal 1 {about}\n".encode()
+        self.path = path
         self._file = open(path, "a+b")  # noqa: SIM115 (stays open as long as the stretch lasts)
         self._file.seek(0)
         self.found = self._file.readline(len(header)) == header
@@ -486,10 +500,11 @@ class Journal:
         gradient = np.ascontiguousarray(gradient, "<f4")
         head = self._HEAD.pack(zlib.crc32(image), seconds, len(terms)) + terms.tobytes()
         checksum = zlib.crc32(gradient, zlib.crc32(head))
-        self._file.write(struct.pack("<I", len(head) + gradient.nbytes) + head)
-        self._file.write(gradient)
-        self._file.write(struct.pack("<I", checksum))
-        self._file.flush()
+        with naming(self.path):
+            self._file.write(struct.pack("<I", len(head) + gradient.nbytes) + head)
+            self._file.write(gradient)
+            self._file.write(struct.pack("<I", checksum))
+            self._file.flush()
 
     def close(self) -> None:
         """Close the file, leaving it on disk."""

@@ -23,6 +23,8 @@ import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads that spin make small work slow
+
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -61,7 +63,8 @@ def light_objective(extractor, content, styles, settings):
 class Adam:
     """Kingma and Ba, arXiv 1412.6980, algorithm 1."""
 
-    def __init__(self, learning_rate):
+    def __init__(self, learning_rate, epsilon):
+        self.epsilon = epsilon
         self.learning_rate, self.steps, self.mean, self.square = learning_rate, 0, 0, 0
 
     def apply(self, gradients, variables):
@@ -70,7 +73,7 @@ class Adam:
         self.mean = 0.9 * self.mean + 0.1 * gradient
         self.square = 0.999 * self.square + 0.001 * gradient**2
         rate = self.learning_rate * (1 - 0.999**self.steps) ** 0.5 / (1 - 0.9**self.steps)
-        variable -= rate * self.mean / (np.sqrt(self.square) + 1e-7)
+        variable -= rate * self.mean / (np.sqrt(self.square) + self.epsilon)
 
 
 def stand_in(name, **content):
@@ -126,10 +129,10 @@ def fill_disk():
 
 
 def limit_files():
-    """From now on, writing a file beyond a few bytes more than the journal has now is an error."""
+    """From now on, writing a file beyond 1000 bytes, or than the journal has now, is an error."""
     journal = Path(f"{prefix}_state/journal")
     size = journal.stat().st_size if "evaluation" in faults else 0
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, resource.RLIM_INFINITY))
 
 
 FAULTS = {
