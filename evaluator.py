@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import scipy.fft
 
 from objective import TERMS
 from results import Journal
@@ -32,6 +33,9 @@ class Evaluator:
         journal: where answers are kept, or None.
         on_evaluation: called as on_evaluation(terms, seconds) after every evaluation. An
             exception that it raises ends the optimisation; the evaluation is in the journal then.
+        precondition: the optimiser moves in variables in which an image's frequency f counts
+            f^−precondition as much: x = x₀ + F⁻¹ S F z with the Fourier transform F. Large shapes
+            then come before small ones. 0: it moves pixels.
     """
 
     def __init__(
@@ -40,9 +44,15 @@ class Evaluator:
         image: np.ndarray,
         journal: Journal | None = None,
         on_evaluation: Callable[[np.ndarray, float], None] = lambda terms, seconds: None,
+        precondition: float = 0.0,
     ):
         self.objective = objective
         self.best = image  # the image of the lowest loss so far
+        self._origin, self._spectrum = image, None
+        self.start = image.ravel().astype(np.float64)  # where the optimiser starts, flat
+        if precondition:
+            self._spectrum = spectrum(image.shape, precondition)
+            self.start = np.zeros_like(self.start)
         self.journal = journal
         self.on_evaluation = on_evaluation
         self.evaluations = 0
@@ -58,7 +68,7 @@ class Evaluator:
             NotFinite: naming the term that is not a finite number.
             JournalMismatch: the journal holds the answer to another question.
         """
-        image = x.reshape(self.best.shape).astype(np.float32)
+        image = self.image_at(x)
         kept = self.journal.answer(image) if self.journal else None
         if kept:
             terms, gradient, seconds = kept
@@ -80,8 +90,32 @@ class Evaluator:
         return self.last_loss
 
     def grads(self, x: np.ndarray) -> np.ndarray:
-        """The gradient at the `x` that `loss` was last called with, flat, in float64."""
+        """The gradient by the optimiser's variables at `x`, flat, in float64."""
         if self._gradient is None or not np.array_equal(x, self._x):
             self.loss(x)
         gradient, self._gradient = self._gradient, None
+        if self._spectrum is not None:
+            gradient = filtered(gradient, self._spectrum)  # the filter is symmetric
         return gradient.ravel().astype(np.float64)
+
+    def image_at(self, x: np.ndarray) -> np.ndarray:
+        """The image, float32 (1, H, W, 3), that the optimiser's variables `x` stand for."""
+        image = x.reshape(self.best.shape).astype(np.float32)
+        if self._spectrum is None:
+            return image
+        return self._origin + filtered(image, self._spectrum)
+
+
+def spectrum(shape: tuple[int, ...], exponent: float) -> np.ndarray:
+    """frequency^−exponent of mean square 1, for the real Fourier transform of (1, H, W, 3)."""
+    rows, columns = shape[1:3]
+    frequency = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None, :])
+    frequency[0, 0] = 1 / max(rows, columns)  # the mean counts as the largest wave that fits
+    weights = frequency**-exponent
+    return (weights / np.sqrt(np.mean(np.square(weights)))).astype(np.float32)[None, :, :, None]
+
+
+def filtered(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """An image (1, H, W, 3) with its spectrum weighted, float32."""
+    waves = scipy.fft.rfft2(image, axes=(1, 2), workers=-1)
+    return scipy.fft.irfft2(waves * weights, s=image.shape[1:3], axes=(1, 2), workers=-1)

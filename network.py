@@ -17,6 +17,28 @@ class L2Pooling2D(keras.layers.Layer):
         return ops.sqrt(mean + 1e-6)  # the root's slope at 0 is infinite
 
 
+class Margin(keras.layers.Layer):
+    """Mirrors `width` pixels around a picture, and up to 15 more to the right and below.
+
+    Poolings drop what is left over of a size that is no multiple of 2, so that the last pixels
+    would be seen by the first layers alone; and convolutions see zeros behind a picture's edge.
+    """
+
+    def __init__(self, width: int, **options):
+        super().__init__(**options)
+        self.width = width
+
+    def call(self, pictures):
+        rows, columns = pictures.shape[1:3]
+        down = self.width + -(rows + 2 * self.width) % 16
+        right = self.width + -(columns + 2 * self.width) % 16
+        widths = ((0, 0), (self.width, down), (self.width, right), (0, 0))
+        return ops.pad(pictures, widths, mode="symmetric")
+
+    def compute_output_shape(self, shape):
+        return (shape[0], None, None, shape[3])
+
+
 POOLING = {
     "max": lambda **options: keras.layers.MaxPooling2D(2, 2, **options),
     "average": lambda **options: keras.layers.AveragePooling2D(2, 2, **options),
@@ -30,6 +52,7 @@ def feature_extractor(
     layers: list[str],
     pooling: str = "max",
     precision: str = "float32",
+    margin: int = 0,
 ) -> keras.Model:
     """VGG as a map from pictures to the features of some layers.
 
@@ -41,6 +64,7 @@ def feature_extractor(
         pooling: `max`, `average` or `l2`.
         precision: `float32` or `bfloat16`, the arithmetic inside; inputs and outputs of the
             network are float32 either way.
+        margin: pixels mirrored around the pictures; 0 leaves them as they are.
 
     Returns:
         A model from (B, H, W, 3), BGR minus mean, to {layer: (B, H/2^k, W/2^k, N)}.
@@ -51,6 +75,8 @@ def feature_extractor(
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     image = keras.Input((None, None, 3), name="image")
     features, wanted = image, {}
+    if margin:
+        features = Margin(margin, name="margin")(features)
     for layer in APPLICATIONS[network](include_top=False, weights=None).layers[1:]:
         if isinstance(layer, keras.layers.MaxPooling2D):
             features = POOLING[pooling](name=layer.name, dtype=policy)(features)

@@ -66,6 +66,12 @@ class Settings:
         False, "optimisation", "forget L-BFGS's memory at every iteration, as the original did"
     )
 
+    precondition: float = choice(
+        0.25,
+        "optimisation",
+        "L-BFGS moves frequencies f of the picture by f^-X: large shapes first (0: pixels)",
+    )
+
     content_weight: float = choice(0.025, "loss", "weight of the content loss")
     style_weight: float = choice(1.0, "loss", "weight of the style loss")
     tv_weight: float = choice(1.0, "loss", "weight of the total variation loss")
@@ -99,6 +105,11 @@ class Settings:
         "filters: auto, imagenet, fitted, random, or the path of a .weights.h5, .h5 or .npz file",
     )
     pooling: str = choice("average", "network", "pooling between blocks", ("average", "max", "l2"))
+    margin: int = choice(
+        8,
+        "network",
+        "pixels mirrored around each picture for the network, to keep borders clean (0: original)",
+    )
     targets: str = choice(
         "cached",
         "network",
@@ -138,6 +149,8 @@ _BOUNDS = {
     "evaluations": (1, "a whole number, at least 1"),
     "seed": (0, "a whole number, at least 0"),
     "learning_rate": (1e-9, "a number above 0"),
+    "precondition": (0, "a number, at least 0"),
+    "margin": (0, "a whole number of pixels, at least 0"),
     "content_weight": (0, "a number, at least 0"),
     "style_weight": (0, "a number, at least 0"),
     "tv_weight": (0, "a number, at least 0"),
@@ -340,6 +353,8 @@ _KERAS = {
     "iter": 10,
     "scales": "1",
     "restarts": True,
+    "precondition": 0.0,
+    "margin": 0,
     "loss_scale": "keras",
     "style_fit": "stretch",
     "resize": "nearest",
