@@ -179,7 +179,7 @@ def test_without_a_prefix_nothing_is_written_and_the_picture_is_the_same(
 # Iterations
 
 
-@pytest.mark.parametrize("iterations, evaluations", [(5, 1), (4, 2), (2, 7)])
+@pytest.mark.parametrize("iterations, evaluations", [(12, 1), (4, 2), (2, 7)])
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_there_are_as_many_iterations_as_asked(optimizer, iterations, evaluations, base, style):
     choices = {"iter": iterations, "evaluations": evaluations, "optimizer": optimizer}
