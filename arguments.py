@@ -50,7 +50,8 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--no_journal",
         action="store_true",
-        help="keep no journal (needs little disk; a kill then costs the iteration begun)",
+        help="keep no journal (needs little disk; a kill then costs the iteration begun and the "
+        "optimiser's memory)",
     )
     run.add_argument("--quiet", action="store_true", help="print nothing but errors")
     groups = {"run": run}

@@ -1,6 +1,7 @@
 """What is written to disk appears whole or not at all, and damage to it is noticed."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -75,16 +76,17 @@ def test_a_file_that_cannot_be_finished_leaves_the_one_before(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_nothing_is_at_the_path_before_the_file_is_whole(tmp_path):
+def test_nothing_is_at_the_path_before_the_file_is_whole_on_disk(tmp_path, monkeypatch):
     path = tmp_path / "file"
+    seen = []
 
-    def write(file):
-        file.write(b"half")
-        file.flush()
+    def look(number):
+        seen.append([file.stat().st_size for file in tmp_path.iterdir()])
         assert not path.exists()
-        file.write(b" and half")
 
-    write_whole(path, write)
+    monkeypatch.setattr(os, "fsync", look)
+    write_whole(path, lambda file: file.write(b"half") and file.write(b" and half"))
+    assert seen == [[13]]
     assert path.read_bytes() == b"half and half"
 
 
@@ -473,13 +475,14 @@ def test_a_prefix_is_refused_while_another_process_holds_it_and_no_longer(prefix
     command = [sys.executable, "-c", HOLDER, prefix]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
-        with (
-            pytest.raises(InputError, match="PREFIX: expected one that no running process uses"),
-            locked(prefix),
-        ):
-            pass
-        holder.kill()
-        holder.wait()
+        try:
+            with (
+                pytest.raises(InputError, match="PREFIX: expected one that no running process"),
+                locked(prefix),
+            ):
+                pass
+        finally:
+            holder.kill()
     assert Path(f"{prefix}_state/lock").exists()  # left by the dead
     with locked(prefix):
         pass
