@@ -20,19 +20,23 @@ def convolve(features, kernel, bias):
     return np.maximum(out, 0)
 
 
-def pool(features, kind):
-    """2 x 2 pooling; an odd last row or column is left out."""
+def pool(features, kind, borders="dropped"):
+    """2 x 2 pooling; an odd last row or column is left out (`dropped`), or pooled by itself."""
     rows, columns, channels = features.shape
+    if borders == "kept":
+        odd = ((0, rows % 2), (0, columns % 2), (0, 0))
+        features = np.pad(features, odd, constant_values=np.nan)
+        rows, columns, _ = features.shape
     even = features[: rows // 2 * 2, : columns // 2 * 2]
     blocks = even.reshape(rows // 2, 2, columns // 2, 2, channels)
     if kind == "max":
-        return blocks.max(axis=(1, 3))
+        return np.nanmax(blocks, axis=(1, 3))
     if kind == "average":
-        return blocks.mean(axis=(1, 3))
-    return np.sqrt((blocks**2).mean(axis=(1, 3)) + 1e-6)
+        return np.nanmean(blocks, axis=(1, 3))
+    return np.sqrt(np.nanmean(blocks**2, axis=(1, 3)) + 1e-6)
 
 
-def vgg(image, filters, network, layers, pooling):
+def vgg(image, filters, network, layers, pooling, borders="dropped"):
     """Features (M, N) by layer name, of an image (1, H, W, 3)."""
     features, wanted = image[0].astype(np.float64), {}
     for block, count in enumerate(CONVOLUTIONS[network], start=1):
@@ -43,7 +47,7 @@ def vgg(image, filters, network, layers, pooling):
                 wanted[name] = features.reshape(-1, features.shape[-1])
             if len(wanted) == len(layers):
                 return wanted
-        features = pool(features, pooling)
+        features = pool(features, pooling, borders)
     raise KeyError(layers)
 
 
@@ -74,7 +78,6 @@ def style_loss(scale, f, s, size):
     }[scale]
 
 
-def variation_loss(scale, image):
-    """The total variation term before its weight."""
-    pixels = image.size
-    return total_variation(image) * {"keras": 1, "relative": 1e-6 / pixels}[scale]
+def variation_loss(scale, image, share):
+    """The total variation term before its weight; `share` belongs to the relative scale."""
+    return total_variation(image) * {"keras": 1, "relative": share / image.size}[scale]

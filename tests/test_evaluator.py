@@ -109,3 +109,63 @@ def test_an_exception_of_the_listener_ends_the_optimisation(bowl):
     with pytest.raises(Enough):
         fmin_l_bfgs_b(evaluator.loss, np.zeros(36), fprime=evaluator.grads)
     assert len(bowl.asked) == 2
+
+
+# The optimiser's variables by frequency
+
+WIDE = (1, 12, 15, 3)
+
+
+@pytest.fixture
+def waves():
+    """An evaluator whose objective is ½ Σ x², at a start of its own, preconditioned by ½."""
+    start = np.random.default_rng(3).normal(size=WIDE).astype(np.float32)
+
+    def objective(image):
+        return np.array([np.square(image).sum() / 2, 0, 0], np.float32), image
+
+    return Evaluator(objective, start, precondition=0.5)
+
+
+def test_the_optimiser_starts_at_the_image_whatever_its_variables(waves, bowl):
+    assert_allclose(waves.image_at(waves.start), waves.best, rtol=1e-6)
+    pixels = Evaluator(bowl, GOAL)
+    assert_allclose(pixels.image_at(pixels.start), GOAL)
+
+
+def test_a_wave_of_four_times_the_frequency_moves_the_image_half_as_much(waves):
+    def moved(cycles):
+        wave = np.cos(2 * np.pi * cycles * np.arange(12) / 12)[None, :, None, None]
+        wave = np.broadcast_to(wave, WIDE)
+        change = waves.image_at(wave.ravel()) - waves.image_at(waves.start)
+        size = (change * wave).sum() / (wave * wave).sum()
+        assert_allclose(change, size * wave, atol=1e-5)  # the same wave, no other
+        return size
+
+    assert moved(1) == pytest.approx(2 * moved(4), rel=1e-4)
+
+
+def test_white_noise_keeps_its_size_in_the_optimiser_s_variables():
+    evaluator = Evaluator(
+        lambda image: None, np.zeros((1, 64, 64, 3), np.float32), precondition=0.3
+    )
+    noise = np.random.default_rng(4).normal(size=64 * 64 * 3)
+    assert evaluator.image_at(noise).std() == pytest.approx(1, rel=0.1)
+
+
+def test_the_gradient_is_by_the_optimiser_s_variables(waves):
+    rng = np.random.default_rng(5)
+    z = rng.normal(size=waves.start.size)
+    waves.loss(z)
+    gradient = waves.grads(z)
+    for _ in range(4):
+        direction = rng.normal(size=z.size)
+        # The loss is a parabola: central differences are exact for any step but for rounding.
+        slope = (waves.loss(z + direction) - waves.loss(z - direction)) / 2
+        error = abs(slope - gradient @ direction)
+        assert error < 1e-4 * np.linalg.norm(gradient) * np.linalg.norm(direction)
+
+
+def test_preconditioned_too_scipy_reaches_the_goal(waves):
+    z, _, _ = fmin_l_bfgs_b(waves.loss, waves.start, fprime=waves.grads)
+    assert_allclose(waves.image_at(z), 0, atol=1e-3)

@@ -15,12 +15,15 @@ from preprocessing import preprocess
 
 
 @pytest.mark.parametrize("pooling", ["max", "average", "l2"])
-@pytest.mark.parametrize("size", [(16, 24), (19, 33)])
-def test_features_are_those_of_a_plain_convolution_in_float64(filters, pooling, size):
+@pytest.mark.parametrize(
+    "size, borders", [((16, 24), "dropped"), ((19, 33), "dropped"), ((19, 33), "kept")]
+)
+def test_features_are_those_of_a_plain_convolution_in_float64(filters, pooling, size, borders):
     layers = ["block1_conv1", "block1_conv2", "block2_conv2", "block3_conv1"]
     image = preprocess(np.asarray(draw(*size, seed=5)))
-    features = feature_extractor("vgg19", filters["vgg19"], layers, pooling)(image)
-    expected = reference.vgg(image, filters["vgg19"], "vgg19", layers, pooling)
+    model = feature_extractor("vgg19", filters["vgg19"], layers, pooling, borders=borders)
+    features = model(image)
+    expected = reference.vgg(image, filters["vgg19"], "vgg19", layers, pooling, borders)
     assert set(features) == set(layers)
     for name in layers:
         found = np.asarray(features[name])

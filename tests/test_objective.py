@@ -9,6 +9,7 @@ import reference
 from conftest import draw
 from numpy.testing import assert_allclose
 
+from losses import TOTAL_VARIATION_SHARE
 from network import feature_extractor
 from objective import TERMS, make_objective
 from preprocessing import preprocess
@@ -50,7 +51,7 @@ def expected_terms(filters, settings, content, styles, image, layers, blend):
                 for name, w in layers[1].items()
                 for share, of in zip(blend, s, strict=True)
             ),
-            settings.tv_weight * reference.variation_loss(scale, image),
+            settings.tv_weight * reference.variation_loss(scale, image, TOTAL_VARIATION_SHARE),
         ]
     )
 

@@ -18,6 +18,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 from scipy.optimize import fmin_l_bfgs_b
 
+import losses
 import network
 import objective
 import preprocessing
@@ -190,6 +191,7 @@ def test_there_are_as_many_iterations_as_asked(optimizer, iterations, evaluation
     most = budget if optimizer == "adam" else budget + 19
     assert budget <= len(record["evaluations"]) <= most
     assert record["iterations"][-1]["evaluations"] == len(record["evaluations"])
+    assert [stretch["iterations"] for stretch in record["stretches"]] == [iterations]
 
 
 def test_adam_lowers_the_loss(base, style):
@@ -381,7 +383,9 @@ def test_the_start_is_content_noise_grey_or_a_file(base, style, style2):
     assert variations[0] > 3 * max(variations[1:])
     # The file as it stands at the content's size.
     picture = Image.open(style).resize((33, 24), Image.Resampling.LANCZOS)
-    expected = reference.variation_loss("relative", np.asarray(picture)[None])
+    expected = reference.variation_loss(
+        "relative", np.asarray(picture)[None], losses.TOTAL_VARIATION_SHARE
+    )
     assert starts[style]["total_variation"] == pytest.approx(expected, rel=1e-5)
 
 

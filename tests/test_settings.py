@@ -20,7 +20,14 @@ from settings import (
     plan,
 )
 
-NUMBERS = ["content_weight", "style_weight", "tv_weight", "style_scale", "learning_rate"]
+NUMBERS = [
+    "content_weight",
+    "style_weight",
+    "tv_weight",
+    "style_scale",
+    "learning_rate",
+    "precondition",
+]
 WHOLE = ["height", "iter", "evaluations", "seed"]
 
 
