@@ -230,13 +230,13 @@ def test_the_true_program_killed_and_resumed_ends_with_the_same_bytes(tmp_path, 
     picture = tmp_path / "killed_at_iteration_0.png"
     evaluations = 3 * 64 * 72 * 3 * 4  # bytes of gradients in the journal
     with subprocess.Popen([*command, tmp_path / "killed", *options, "--quiet"]) as process:
-        # The kill comes in iteration 1, or 2 where the machine was slow to tell.
+        # The kill comes as iteration 0 ends, or later where the machine is slow to tell.
         while process.poll() is None and not (
             picture.exists() and journal.stat().st_size > evaluations
         ):
             time.sleep(0.002)
         process.kill()
-    assert journal.exists() and len(load_record(str(tmp_path / "killed"))["iterations"]) in (1, 2)
+    assert load_record(str(tmp_path / "killed"))["status"] == "running"
 
     from neural_style_transfer import main
 
