@@ -132,11 +132,11 @@ def compare(
                 runs[run] = run_ours(run, paths, prefixes[run], file, settings, choices[run])
     loss_of = original_loss(settings, filters, pictures)
     runs["default"]["iterations"] = [loss_of(path) for path in runs["default"]["pictures"]]
-    print_table(runs, preset, original)
     write_whole(
         Path(f"{prefix}_compare.json"),
         lambda file: file.write(json.dumps(runs, indent=1).encode()),
     )
+    print_table(runs, preset, original)
     draw_sheet(runs, preset, pictures, f"{prefix}_compare.png")
     return runs
 
@@ -372,11 +372,11 @@ def seconds_of(run: dict, iteration: int) -> float:
 
 
 def seconds_to(run: dict, loss: float) -> float | None:
-    """Seconds of evaluations until a loss is reached, or None where it is not."""
+    """Seconds of evaluations until a loss is reached, but for its rounding to 7 digits, or None."""
     spent = 0.0
     for value, seconds in zip(run["losses"], run["seconds"], strict=True):
         spent += seconds
-        if value <= loss:
+        if value <= loss * (1 + 1e-6):
             return spent
     return None
 

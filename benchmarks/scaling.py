@@ -2,8 +2,8 @@
 
     python benchmarks/scaling.py
 
-Each size runs in a process of its own, whose largest memory the system keeps (VmHWM). What a
-process needs at the smallest size, where it is nearly all libraries and filters, is the constant.
+Each size runs in a process of its own, whose largest memory the system keeps (VmHWM). Libraries and
+filters are the constant of the straight line through the memory of all sizes.
 """
 
 import json
@@ -80,7 +80,8 @@ def main() -> None:
     per_megapixel, constant = np.polyfit(pixels, gib, 1)
     fit = {
         "seconds_exponent": float(np.polyfit(np.log(pixels), np.log(seconds), 1)[0]),
-        "memory_exponent": float(np.polyfit(np.log(pixels[1:]), np.log(gib[1:] - gib[0]), 1)[0]),
+        # Of what is added from size to size, so that the constant does not count.
+        "memory_exponent": float(np.polyfit(np.log(np.diff(pixels)), np.log(np.diff(gib)), 1)[0]),
         "gib_per_megapixel": float(per_megapixel),
         "gib_constant": float(constant),
     }
@@ -93,8 +94,8 @@ def main() -> None:
     title = f"{__doc__.splitlines()[0]} {options.targets}, {options.precision}"
     common.report(title, headings, table, {"results": results, "fit": fit}, options.json)
     print(
-        f"\nseconds grow as pixels^{fit['seconds_exponent']:.2f}; memory beyond the smallest size's "
-        f"as pixels^{fit['memory_exponent']:.2f}: {constant:.2f} GiB + {per_megapixel:.2f} GiB per "
+        f"\nseconds grow as pixels^{fit['seconds_exponent']:.2f}; memory as "
+        f"pixels^{fit['memory_exponent']:.2f}: {constant:.2f} GiB + {per_megapixel:.2f} GiB per "
         f"megapixel"
     )
 
