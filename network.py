@@ -3,6 +3,8 @@
 Simonyan and Zisserman, arXiv 1409.1556. It knows no loss and no file.
 """
 
+from functools import partial
+
 import keras
 from keras import ops
 
@@ -12,38 +14,22 @@ APPLICATIONS = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.V
 class L2Pooling2D(keras.layers.Layer):
     """√(mean of squares) over 2 x 2 positions (Hénaff and Simoncelli, arXiv 1511.06394)."""
 
+    def __init__(self, padding: str, **options):
+        super().__init__(**options)
+        self.padding = padding
+
     def call(self, features):
-        mean = ops.average_pool(ops.square(features), 2, 2)
+        mean = ops.average_pool(ops.square(features), 2, 2, padding=self.padding)
         return ops.sqrt(mean + 1e-6)  # the root's slope at 0 is infinite
 
 
-class Margin(keras.layers.Layer):
-    """Mirrors `width` pixels around a picture, and up to 15 more to the right and below.
-
-    Poolings drop what is left over of a size that is no multiple of 2, so that the last pixels
-    would be seen by the first layers alone; and convolutions see zeros behind a picture's edge.
-    """
-
-    def __init__(self, width: int, **options):
-        super().__init__(**options)
-        self.width = width
-
-    def call(self, pictures):
-        rows, columns = pictures.shape[1:3]
-        down = self.width + -(rows + 2 * self.width) % 16
-        right = self.width + -(columns + 2 * self.width) % 16
-        widths = ((0, 0), (self.width, down), (self.width, right), (0, 0))
-        return ops.pad(pictures, widths, mode="symmetric")
-
-    def compute_output_shape(self, shape):
-        return (shape[0], None, None, shape[3])
-
-
 POOLING = {
-    "max": lambda **options: keras.layers.MaxPooling2D(2, 2, **options),
-    "average": lambda **options: keras.layers.AveragePooling2D(2, 2, **options),
-    "l2": lambda **options: L2Pooling2D(**options),
+    "max": partial(keras.layers.MaxPooling2D, 2, 2),
+    "average": partial(keras.layers.AveragePooling2D, 2, 2),
+    "l2": L2Pooling2D,
 }
+# What poolings do with the last row and column of an odd size.
+BORDERS = {"kept": "same", "dropped": "valid"}
 
 
 def feature_extractor(
@@ -52,7 +38,7 @@ def feature_extractor(
     layers: list[str],
     pooling: str = "max",
     precision: str = "float32",
-    margin: int = 0,
+    borders: str = "dropped",
 ) -> keras.Model:
     """VGG as a map from pictures to the features of some layers.
 
@@ -64,7 +50,8 @@ def feature_extractor(
         pooling: `max`, `average` or `l2`.
         precision: `float32` or `bfloat16`, the arithmetic inside; inputs and outputs of the
             network are float32 either way.
-        margin: pixels mirrored around the pictures; 0 leaves them as they are.
+        borders: `kept` or `dropped`, the last row and column of an odd size at a pooling. Where
+            they are dropped, up to 15 pixels at the edge are seen by the first layers alone.
 
     Returns:
         A model from (B, H, W, 3), BGR minus mean, to {layer: (B, H/2^k, W/2^k, N)}.
@@ -75,11 +62,10 @@ def feature_extractor(
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     image = keras.Input((None, None, 3), name="image")
     features, wanted = image, {}
-    if margin:
-        features = Margin(margin, name="margin")(features)
     for layer in APPLICATIONS[network](include_top=False, weights=None).layers[1:]:
         if isinstance(layer, keras.layers.MaxPooling2D):
-            features = POOLING[pooling](name=layer.name, dtype=policy)(features)
+            options = {"padding": BORDERS[borders], "name": layer.name, "dtype": policy}
+            features = POOLING[pooling](**options)(features)
             continue
         config = {**layer.get_config(), "dtype": policy, "kernel_initializer": "zeros"}
         convolution = keras.layers.Conv2D.from_config(config)

@@ -155,7 +155,7 @@ def paint(
         precision = record.get("precision") or network.processor_precision()
     record |= {"weights": weights, "precision": precision, "versions": versions()}
     extractor = network.feature_extractor(
-        settings.network, filters, layers, settings.pooling, precision, settings.margin
+        settings.network, filters, layers, settings.pooling, precision, settings.borders
     )
 
     if interrupts:

@@ -53,7 +53,7 @@ class Settings:
         ("lanczos", "bicubic", "nearest"),
     )
 
-    iter: int = choice(8, "optimisation", "iterations; a picture is saved after each")
+    iter: int = choice(7, "optimisation", "iterations; a picture is saved after each")
     evaluations: int = choice(20, "optimisation", "evaluations of loss and gradient per iteration")
     scales: str = choice(
         "0.32:3,0.64:2,1:2",
@@ -105,10 +105,11 @@ class Settings:
         "filters: auto, imagenet, fitted, random, or the path of a .weights.h5, .h5 or .npz file",
     )
     pooling: str = choice("average", "network", "pooling between blocks", ("average", "max", "l2"))
-    margin: int = choice(
-        8,
+    borders: str = choice(
+        "kept",
         "network",
-        "pixels mirrored around each picture for the network, to keep borders clean (0: original)",
+        "last row and column of an odd size at a pooling; the original drops them",
+        ("kept", "dropped"),
     )
     targets: str = choice(
         "cached",
@@ -150,7 +151,6 @@ _BOUNDS = {
     "seed": (0, "a whole number, at least 0"),
     "learning_rate": (1e-9, "a number above 0"),
     "precondition": (0, "a number, at least 0"),
-    "margin": (0, "a whole number of pixels, at least 0"),
     "content_weight": (0, "a number, at least 0"),
     "style_weight": (0, "a number, at least 0"),
     "tv_weight": (0, "a number, at least 0"),
@@ -354,7 +354,7 @@ _KERAS = {
     "scales": "1",
     "restarts": True,
     "precondition": 0.0,
-    "margin": 0,
+    "borders": "dropped",
     "loss_scale": "keras",
     "style_fit": "stretch",
     "resize": "nearest",
