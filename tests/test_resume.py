@@ -28,6 +28,7 @@ SCALES = [*SIZE, "--scales", "0.5:1,1:2"]
 JOBS = {
     "coarse to fine": SCALES,
     "adam": [*SCALES, "--optimizer", "adam"],
+    "preconditioned": [*SCALES, "--precondition", "0.25"],
     "memory restarts": ["--preset", "keras-2", "--weights", "random", *SIZE],
 }
 
