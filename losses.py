@@ -1,11 +1,17 @@
 """Loss terms of neural style transfer, as pure functions of arrays.
 
-F and P are the features of combination and content image at one layer, shape (1, H, W, N); in the
-formulas N is the number of channels, M = H·W the number of positions. G and A are the Gram matrices
-of combination and style image. Every function works on any Keras backend.
+F and P are the features of combination and content image at one layer, S those of the style image,
+shape (1, H, W, N); in the formulas N is the number of channels, M = H·W the number of positions. G
+and A are the Gram matrices of combination and style image. Every function works on any Keras
+backend.
 """
 
 from keras import ops
+
+
+def flat(features):
+    """Features (1, H, W, N) as a matrix (M, N)."""
+    return ops.reshape(features, (-1, features.shape[-1]))
 
 
 def gram_matrix(features):
@@ -17,8 +23,8 @@ def gram_matrix(features):
     Returns:
         (N, N), sums over the H·W positions.
     """
-    flat = ops.reshape(features, (-1, features.shape[-1]))  # (M, N)
-    return ops.matmul(ops.transpose(flat), flat)
+    matrix = flat(features)
+    return ops.matmul(ops.transpose(matrix), matrix)
 
 
 def squared_error(a, b):
@@ -26,36 +32,56 @@ def squared_error(a, b):
     return ops.sum(ops.square(a - b))
 
 
-def content_factor(scale: str, target) -> float:
+def content_factor(scale: str, target, layers: int = 1):
     """What Σ(F − P)² is multiplied by in the content loss of one layer.
 
     Args:
-        scale: `keras` (Keras example, `content_loss`: the plain sum) or `relative` (1 / ΣP²).
+        scale: `relative` (1 / ΣP²), `keras` (Keras example, `content_loss`: the plain sum), `gatys`
+            (1/2: arXiv 1508.06576, eq. 1), `matconvnet` (1 / (2·M·N) and the number of layers: the
+            TensorFlow tutorial on MatConvNet's filters) or `pytorch` (the mean: 1 / (M·N)).
         target: the content image's features P, (1, H, W, N).
+        layers: how many content layers there are.
     """
-    if scale == "keras":
-        return 1.0
-    return 1.0 / (ops.sum(ops.square(target)) + EPSILON)
+    elements = target.shape[1] * target.shape[2] * target.shape[3]
+    if scale == "relative":
+        return 1.0 / (ops.sum(ops.square(target)) + EPSILON)
+    return {
+        "keras": 1.0,
+        "gatys": 0.5,
+        "matconvnet": 1.0 / (2.0 * elements * layers),
+        "pytorch": 1.0 / elements,
+    }[scale]
 
 
-def style_factor(scale: str, target, picture_size: tuple[int, int]) -> float:
+def style_factor(
+    scale: str, target, picture_size: tuple[int, int], positions: int = 1, layers: int = 1
+):
     """What Σ(G − A)² is multiplied by in the style loss of one layer.
 
     Args:
-        scale: `keras` (Keras example, `style_loss`: 1 / (4·3²·(rows·columns)²), where rows and
-            columns are the picture's and 3 its channels) or `relative` (1 / ΣA²).
+        scale: `relative` (1 / ΣA²), `keras` (Keras example, `style_loss`: 1 / (4·3²·(rows·columns)²),
+            where rows and columns are the picture's and 3 its channels), `gatys` (1 / (4·N²·M²):
+            arXiv 1508.06576, eq. 4), `matconvnet` (that, and divided by the number of layers) or
+            `pytorch` (mean squared error of G / (N·M): 1 / (N²·M²) / N²).
         target: the style image's Gram matrix A, brought to the number of positions of G, (N, N).
         picture_size: (rows, columns) of the combination image.
+        positions: M.
+        layers: how many style layers there are.
     """
-    if scale == "keras":
-        rows, columns = picture_size
-        return 1.0 / (4.0 * 3**2 * (rows * columns) ** 2)
-    return 1.0 / (ops.sum(ops.square(target)) + EPSILON)
+    channels = target.shape[0]
+    if scale == "relative":
+        return 1.0 / (ops.sum(ops.square(target)) + EPSILON)
+    return {
+        "keras": 1.0 / (4.0 * 3**2 * (picture_size[0] * picture_size[1]) ** 2),
+        "gatys": 1.0 / (4.0 * channels**2 * positions**2),
+        "matconvnet": 1.0 / (4.0 * channels**2 * positions**2 * layers),
+        "pytorch": 1.0 / (float(channels) ** 4 * positions**2),
+    }[scale]
 
 
 def total_variation_factor(scale: str, picture_size: tuple[int, int]) -> float:
-    """What `total_variation` is multiplied by: 1 (`keras`), or per pixel value and small."""
-    if scale == "keras":
+    """What `total_variation` is multiplied by: for `relative` small, per pixel value; else 1."""
+    if scale != "relative":
         return 1.0
     rows, columns = picture_size
     return TOTAL_VARIATION_SHARE / (3 * rows * columns)
@@ -76,8 +102,96 @@ def total_variation(image):
     return ops.sum(ops.power(down + right, 1.25))
 
 
+def quantiles(features):
+    """Quantile function of each channel at QUANTILES levels from 0 to 1: (1, H, W, N) to (Q, N)."""
+    ordered = ops.sort(flat(features), axis=0)  # (M, N)
+    places = ops.linspace(0.0, ordered.shape[0] - 1.0, QUANTILES)
+    below = ops.cast(ops.floor(places), "int32")
+    above = ops.minimum(below + 1, ordered.shape[0] - 1)
+    part = ops.expand_dims(places - ops.floor(places), 1)
+    return ops.take(ordered, below, axis=0) * (1 - part) + ops.take(ordered, above, axis=0) * part
+
+
+def histogram_match(features, target):
+    """R(O): each channel's values remapped so that they are distributed as the target's.
+
+    Risser, Wilmot and Barnes, arXiv 1701.08893, section 4.1. Instead of sorting O at every
+    evaluation, its distribution is counted in BINS bins; within a bin the map is linear.
+
+    Args:
+        features: O, (1, H, W, N).
+        target: `quantiles` of the style image's features, (Q, N).
+
+    Returns:
+        (1, H, W, N); constant to the gradient.
+    """
+    values = ops.stop_gradient(flat(features))  # (M, N)
+    positions, channels = values.shape
+    low, high = ops.min(values, axis=0), ops.max(values, axis=0)
+    place = (values - low) * (BINS / (high - low + EPSILON))
+    below = ops.minimum(ops.floor(place), BINS - 1.0)
+    part = place - below
+    # Bins of all channels in one row, channel by channel: bin b of channel c is at c·BINS + b.
+    index = ops.cast(below, "int32") + ops.arange(channels, dtype="int32") * BINS
+    index = ops.reshape(index, (-1,))
+    counts = ops.segment_sum(ops.ones_like(index, dtype="float32"), index, channels * BINS)
+    share = ops.cumsum(ops.reshape(counts, (channels, BINS)), axis=1) / positions
+    share = ops.pad(share, ((0, 0), (1, 0)))  # of the values below each edge, (N, BINS + 1)
+    level = ops.clip(share, 0.0, 1.0) * (QUANTILES - 1.0)
+    step = ops.cast(ops.minimum(ops.floor(level), QUANTILES - 2.0), "int32")
+    table = ops.transpose(target)  # (N, Q)
+    start = ops.take_along_axis(table, step, axis=1)
+    end = ops.take_along_axis(table, step + 1, axis=1)
+    edges = start + (end - start) * (level - ops.cast(step, "float32"))  # R at each edge
+    left = ops.take(ops.reshape(edges[:, :-1], (-1,)), index)
+    right = ops.take(ops.reshape(edges[:, 1:], (-1,)), index)
+    matched = left + (right - left) * ops.reshape(part, (-1,))
+    return ops.stop_gradient(ops.reshape(matched, features.shape))
+
+
+def moments(features):
+    """Mean (N,) and covariance (N, N) of features (1, H, W, N) over positions."""
+    matrix = flat(features)
+    mean = ops.mean(matrix, axis=0)
+    centred = matrix - mean
+    return mean, ops.matmul(ops.transpose(centred), centred) / matrix.shape[0]
+
+
+def square_root(covariance):
+    """The symmetric square root of a positive semidefinite matrix (N, N)."""
+    values, vectors = ops.eigh(covariance)
+    roots = ops.sqrt(ops.maximum(values, 0.0))
+    return ops.matmul(vectors * roots, ops.transpose(vectors))
+
+
+def wasserstein(features, mean, root):
+    """Squared Wasserstein-2 distance between Gaussians fitted to two pictures' features.
+
+    ‖μ − μ_S‖² + tr(C + C_S − 2·(C_S^½ C C_S^½)^½) (Olkin and Pukelsheim, 1982).
+
+    Args:
+        features: F, (1, H, W, N).
+        mean: μ_S, (N,).
+        root: C_S^½, (N, N).
+
+    Returns:
+        A scalar, in squared features.
+    """
+    own_mean, covariance = moments(features)
+    between = ops.matmul(ops.matmul(root, covariance), root)
+    values, _ = ops.eigh((between + ops.transpose(between)) / 2)
+    # The root's slope at 0 is infinite, and half of all directions are empty in deep layers.
+    floor = ops.stop_gradient(ops.max(values)) * 1e-6
+    cross = ops.sum(ops.sqrt(ops.maximum(values, floor)))
+    spread = ops.sum(ops.square(root)) + ops.trace(covariance)
+    return squared_error(own_mean, mean) + spread - 2 * cross
+
+
 # A target without energy (a black picture) must not divide by zero; features are of order 1 to 1e4.
 EPSILON = 1e-12
 # Makes `--tv_weight 1`, the original's default, a light smoothing beside relative terms of order
 # 0.01 to 1. Measured: see README, "Where it differs".
 TOTAL_VARIATION_SHARE = 3e-6
+# Enough for R(O) to be within 1 % of sorting (tests/test_losses.py).
+BINS = 1024
+QUANTILES = 1024

@@ -39,6 +39,7 @@ def feature_extractor(
     pooling: str = "max",
     precision: str = "float32",
     borders: str = "dropped",
+    taps: str = "relu",
 ) -> keras.Model:
     """VGG as a map from pictures to the features of some layers.
 
@@ -50,6 +51,7 @@ def feature_extractor(
         pooling: `max`, `average` or `l2`.
         precision: `float32` or `bfloat16`, the arithmetic inside; inputs and outputs of the
             network are float32 either way.
+        taps: `relu` or `conv`, whether the wanted features are those behind or before the ReLU.
         borders: `kept` or `dropped`, the last row and column of an odd size at a pooling. Where
             they are dropped, up to 15 pixels at the edge are seen by the first layers alone.
 
@@ -69,10 +71,14 @@ def feature_extractor(
             continue
         config = {**layer.get_config(), "dtype": policy, "kernel_initializer": "zeros"}
         convolution = keras.layers.Conv2D.from_config(config)
+        if taps == "conv":
+            convolution.activation = keras.activations.linear
         features = convolution(features)
         convolution.set_weights(filters[layer.name])
         if layer.name in layers:
             wanted[layer.name] = ops.cast(features, "float32")
+        if taps == "conv":
+            features = ops.relu(features)
         if len(wanted) == len(layers):
             break
     return keras.Model(image, wanted, name=network)

@@ -122,6 +122,17 @@ def paint(
     if settings.init not in INITS:
         record.setdefault("init", {"path": os.path.abspath(os.path.expanduser(settings.init))})
         start_picture = preprocessing.load_picture(record["init"]["path"], "--init")
+    mask_pictures = []
+    if settings.content_mask:
+        paths = [settings.content_mask, *settings.style_mask.split(",")]
+        if len(paths) != len(pictures):
+            raise InputError(
+                f"--style_mask: expected {len(pictures) - 1}, one for each style picture. "
+                f"Received: {settings.style_mask!r}"
+            )
+        absolute = [{"path": os.path.abspath(os.path.expanduser(path))} for path in paths]
+        paths = [entry["path"] for entry in record.setdefault("masks", absolute)]
+        mask_pictures = preprocessing.load_masks(paths[0], paths[1:])
     if "stretches" not in record:
         stretches = plan(settings, *pictures[0].size)
         record["stretches"] = [dataclasses.asdict(stretch) for stretch in stretches]
@@ -155,12 +166,25 @@ def paint(
         precision = record.get("precision") or network.processor_precision()
     record |= {"weights": weights, "precision": precision, "versions": versions()}
     extractor = network.feature_extractor(
-        settings.network, filters, layers, settings.pooling, precision, settings.borders
+        settings.network,
+        filters,
+        layers,
+        settings.pooling,
+        precision,
+        settings.borders,
+        settings.taps,
     )
+
+    def render(image):
+        pixels = preprocessing.deprocess(image)
+        if settings.preserve_color != "luminance":
+            return pixels
+        content = preprocessing.resize(pictures[0], image.shape[1:3], settings.resize)
+        return preprocessing.with_colors_of(pixels, content)
 
     if interrupts:
         raise Interrupted
-    with Run(record, prefix, overwrite, journal, progress.say, done) as run, progress:
+    with Run(record, prefix, overwrite, journal, progress.say, done, render) as run, progress:
         if prefix is not None and not journal:
             progress.say(
                 "No journal is kept: a kill loses the iteration begun and, for the rest of "
@@ -173,7 +197,11 @@ def paint(
             if (stretch.rows, stretch.columns) != size:
                 size = stretch.rows, stretch.columns
                 images = preprocessing.images_at(pictures, size, settings)
-                objective = make_objective(extractor, images[0], images[1:], settings)
+                masks = None
+                if mask_pictures:
+                    sizes = preprocessing.sizes_at(pictures, size, settings)
+                    masks = list(map(preprocessing.regions, mask_pictures, sizes))
+                objective = make_objective(extractor, images[0], images[1:], settings, masks)
             if stretch.first_iteration:
                 image = preprocessing.resize_image(run.image(stretch.first_iteration - 1), size)
             else:
@@ -181,7 +209,7 @@ def paint(
             paint_stretch(stretch, image, objective, settings, run, progress)
         image = run.image(len(record["iterations"]) - 1)
         run.stop("finished", image)
-    return Image.fromarray(preprocessing.deprocess(image)), record
+    return Image.fromarray(render(image)), record
 
 
 def paint_stretch(
@@ -231,6 +259,8 @@ def minimise(evaluator, iterations: int, settings: Settings, on_iteration: Calla
     import numpy as np
     from scipy.optimize import fmin_l_bfgs_b
 
+    from preprocessing import VALID_RANGE
+
     budget = iterations * settings.evaluations
     marks = 0
 
@@ -256,7 +286,9 @@ def minimise(evaluator, iterations: int, settings: Settings, on_iteration: Calla
         return
 
     # scipy's tolerances stop a loss of order 1 at once; the original's losses are of order 1e9.
-    tolerances = {} if settings.restarts else {"factr": 0, "pgtol": 0}
+    options = {} if settings.restarts else {"factr": 0, "pgtol": 0}
+    if settings.clip:
+        options["bounds"] = np.tile(VALID_RANGE, (len(evaluator.start) // 3, 1))
     x, evaluations = evaluator.start, -1
     while evaluations < evaluator.evaluations < budget:
         evaluations = evaluator.evaluations
@@ -266,7 +298,7 @@ def minimise(evaluator, iterations: int, settings: Settings, on_iteration: Calla
             fprime=evaluator.grads,
             maxfun=budget - evaluations,
             callback=mark,
-            **tolerances,
+            **options,
         )
     while marks < iterations:  # few evaluations an iteration: a line search may pass several marks
         mark(x, last=True)

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 import losses
-from settings import Settings, parse_blend, parse_layers
+from settings import Settings, parse_blend, parse_layers, style_parts
 
 # The order of an objective's terms; the loss is their sum.
 TERMS = ("content", "style", "total_variation")
@@ -21,6 +21,7 @@ def make_objective(
     content: np.ndarray,
     styles: list[np.ndarray],
     settings: Settings,
+    masks: list[dict] | None = None,
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """The loss of a combination image and its gradient, at one size.
 
@@ -28,7 +29,9 @@ def make_objective(
         extractor: the network, giving features for all layers that `settings` names.
         content: the content image, float32 (1, H, W, 3), BGR minus mean.
         styles: style images likewise, of any size; with `targets="batch"` of the content's.
-        settings: weights, layers, loss scale and the shape of the computation (`targets`).
+        settings: weights, layers, losses, their scale and the shape of the computation (`targets`).
+        masks: regions of the content image, then of each style image: {colour: bool (H, W)}. The
+            style loss is then taken region by region.
 
     Returns:
         A function from the combination image, float32 (1, H, W, 3), to (terms, gradient):
@@ -36,34 +39,60 @@ def make_objective(
     """
     size = content.shape[1:3]
     content_layers = parse_layers(settings, "content_layers")
-    style_layers = parse_layers(settings, "style_layers")
     blend = parse_blend(settings.style_blend, len(styles))
     pictures = [ops.convert_to_tensor(image) for image in (content, *styles)]
+    regions = list(masks[0]) if masks else [None]
+    parts = [  # (kind of loss, layer, weight, number of layers)
+        (kind, name, weight, len(layers))
+        for kind, layers in style_parts(settings).items()
+        for name, weight in layers.items()
+    ]
 
-    def style_targets(features):
-        return {name: mean_gram(features[name]) for name in style_layers}
+    def targets_of(style: int, features_of: Callable) -> dict:
+        """What the parts of the style loss compare with, by (region, part)."""
+        targets = {}
+        for region in regions:
+            mask = None
+            if region is not None:
+                mask = masks[1 + style].get(region)
+                if mask is None:
+                    continue
+            features = features_of(mask)
+            for index, (kind, name, _, _) in enumerate(parts):
+                inside = within(features[name], mask)
+                if inside is not None:
+                    targets[region, index] = TARGETS[kind](inside)
+        return targets
 
     # Rows 0, 1, … of the original's batch never change, so their features can be kept.
     if settings.targets == "cached":
         kept_content = {name: extractor(pictures[0])[name] for name in content_layers}
-        kept_styles = [style_targets(extractor(picture)) for picture in pictures[1:]]
+        kept_styles = [
+            targets_of(style, lambda mask, picture=picture: extractor(masked(picture, mask)))
+            for style, picture in enumerate(pictures[1:])
+        ]
 
     def content_loss(features, targets):
         loss = 0.0
         for name, weight in content_layers.items():
-            factor = losses.content_factor(settings.loss_scale, targets[name])
+            factor = losses.content_factor(settings.loss_scale, targets[name], len(content_layers))
             loss += weight * factor * losses.squared_error(features[name], targets[name])
         return settings.content_weight * loss
 
-    def style_loss(features, targets):
+    def style_loss(features, targets_by_style):
         loss = 0.0
-        for name, weight in style_layers.items():
-            gram = losses.gram_matrix(features[name])
-            for share, target in zip(blend, targets, strict=True):
-                # The style image may have another size: its Gram matrix at this one's positions.
-                target_gram = target[name] * positions(features[name])
-                factor = losses.style_factor(settings.loss_scale, target_gram, size)
-                loss += share * weight * factor * losses.squared_error(gram, target_gram)
+        for region in regions:
+            mask = None if region is None else masks[0][region]
+            share = 1.0 if mask is None else mask.mean()
+            able = [i for i in range(len(styles)) if region is None or region in masks[1 + i]]
+            for index, (kind, name, weight, layers) in enumerate(parts):
+                inside = within(features[name], mask)
+                for style in able:
+                    target = targets_by_style[style].get((region, index))
+                    if inside is None or target is None:
+                        continue  # a region too small for this layer
+                    part = share * weight * blend[style] / sum(blend[i] for i in able)
+                    loss += part * PARTS[kind](inside, target, settings.loss_scale, size, layers)
         return settings.style_weight * loss
 
     variation_factor = settings.tv_weight * losses.total_variation_factor(settings.loss_scale, size)
@@ -76,15 +105,17 @@ def make_objective(
                 for row in range(len(pictures) + 1)
             ]
             content_targets = content_row
-            styles_targets = [style_targets(row) for row in style_rows]
+            style_targets = [
+                targets_of(style, lambda mask, row=row: row) for style, row in enumerate(style_rows)
+            ]
         else:
             features = extractor(combination_image)
-            content_targets, styles_targets = kept_content, kept_styles
+            content_targets, style_targets = kept_content, kept_styles
         zero = ops.zeros(())
         return ops.stack(
             [
                 content_loss(features, content_targets) if settings.content_weight else zero,
-                style_loss(features, styles_targets) if settings.style_weight else zero,
+                style_loss(features, style_targets) if settings.style_weight else zero,
                 variation_factor * losses.total_variation(combination_image),
             ]
         )
@@ -100,6 +131,91 @@ def positions(features) -> int:
 def mean_gram(features):
     """The Gram matrix divided by M, comparable between pictures of different sizes."""
     return losses.gram_matrix(features) / positions(features)
+
+
+def gram_part(features, target, scale: str, size: tuple[int, int], layers: int):
+    """The Gram loss of one layer; `target` is the style's `mean_gram`."""
+    # The style image may have another size: its Gram matrix at this one's positions.
+    target = target * positions(features)
+    factor = losses.style_factor(scale, target, size, positions(features), layers)
+    return factor * losses.squared_error(losses.gram_matrix(features), target)
+
+
+def moments_part(features, target, scale: str, size, layers: int):
+    """Mean and variance of each channel, by their targets' energy in `relative`."""
+    mean, covariance = losses.moments(features)
+    variance = ops.diagonal(covariance)
+    target_mean, target_variance = target[0], ops.diagonal(target[1])
+    error = losses.squared_error(mean, target_mean)
+    spread = losses.squared_error(variance, target_variance)
+    if scale == "relative":
+        error /= ops.sum(ops.square(target_mean)) + losses.EPSILON
+        spread /= ops.sum(ops.square(target_variance)) + losses.EPSILON
+    return error + spread
+
+
+def histogram_part(features, target, scale: str, size, layers: int):
+    """Σ(O − R(O))², in `relative` by the energy of the style's features at as many positions."""
+    error = losses.squared_error(features, losses.histogram_match(features, target))
+    if scale == "relative":
+        energy = ops.sum(ops.mean(ops.square(target), axis=0))
+        error /= positions(features) * energy + losses.EPSILON
+    return error
+
+
+def wasserstein_part(features, target, scale: str, size, layers: int):
+    """The Wasserstein-2 distance, in `relative` by the energy of the style's features."""
+    mean, root = target
+    distance = losses.wasserstein(features, mean, root)
+    if scale == "relative":
+        distance /= ops.sum(ops.square(mean)) + ops.sum(ops.square(root)) + losses.EPSILON
+    return distance
+
+
+def gaussian(features):
+    """Mean and square root of the covariance, what `wasserstein_part` compares with."""
+    mean, covariance = losses.moments(features)
+    return mean, losses.square_root(covariance)
+
+
+# By kind of style loss: what is kept of the style's features, and the loss of one layer.
+TARGETS = {
+    "gram": mean_gram,
+    "moments": losses.moments,
+    "histogram": losses.quantiles,
+    "wasserstein": gaussian,
+}
+PARTS = {
+    "gram": gram_part,
+    "moments": moments_part,
+    "histogram": histogram_part,
+    "wasserstein": wasserstein_part,
+}
+
+
+def masked(image, mask: np.ndarray | None):
+    """An image with zeros, the mean colour, outside a region: nothing of other regions leaks in."""
+    if mask is None:
+        return image
+    return image * ops.convert_to_tensor(mask[None, :, :, None].astype(np.float32))
+
+
+def within(features, mask: np.ndarray | None):
+    """Features at the positions of a region as (1, M', 1, N); None where it has none.
+
+    Args:
+        features: (1, h, w, N).
+        mask: bool (H, W) at the image's size, carried to (h, w) by nearest neighbour.
+    """
+    if mask is None:
+        return features
+    rows, columns = features.shape[1:3]
+    row = (np.arange(rows) * 2 + 1) * mask.shape[0] // (2 * rows)
+    column = (np.arange(columns) * 2 + 1) * mask.shape[1] // (2 * columns)
+    places = np.flatnonzero(mask[np.ix_(row, column)])
+    if len(places) == 0:
+        return None
+    return ops.take(losses.flat(features), places, axis=0)[None, :, None, :]
 
 
 def value_and_grad(fn: Callable) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:

@@ -15,8 +15,11 @@ from settings import InputError, Settings, existing_file
 
 # Mean of ImageNet's training pictures, B, G, R, 0..255 (keras.applications, mode "caffe").
 IMAGENET_MEAN = np.array([103.939, 116.779, 123.68], dtype=np.float32)
+# What pixel values can be in the network's world: (lowest, highest) for B, G, R.
+VALID_RANGE = np.stack([-IMAGENET_MEAN, 255 - IMAGENET_MEAN], axis=1).astype(np.float64)
 # Smaller pictures have nothing to repaint, and are mostly a mistake in a script.
 SMALLEST_SIDE = 16
+LARGEST_INDEX = 64  # colours of an index picture; a photograph has thousands
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -166,13 +169,89 @@ def images_at(
     Returns:
         Images, float32 (1, H, W, 3).
     """
+    sizes = sizes_at(pictures, size, settings)
+    pixels = [
+        resize(picture, size, settings.resize)
+        for picture, size in zip(pictures, sizes, strict=True)
+    ]
+    if settings.preserve_color == "match":
+        pixels[1:] = [match_colors(style, pixels[0]) for style in pixels[1:]]
+    return [preprocess(picture) for picture in pixels]
+
+
+def sizes_at(
+    pictures: list[Image.Image], size: tuple[int, int], settings: Settings
+) -> list[tuple[int, int]]:
+    """Sizes (rows, columns) of content and style images where the content has `size`."""
     sizes = [size] * len(pictures)
     if settings.style_fit == "aspect" and settings.targets == "cached":
         sizes[1:] = [style_size(picture, size, settings.style_scale) for picture in pictures[1:]]
-    return [
-        preprocess(resize(picture, size, settings.resize))
-        for picture, size in zip(pictures, sizes, strict=True)
-    ]
+    return sizes
+
+
+def match_colors(style: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """A style picture with mean and covariance of its colours made those of the content picture.
+
+    By the symmetric square roots of both covariances (Gatys et al., arXiv 1606.05897, section 3).
+
+    Args:
+        style: uint8 (H, W, 3).
+        content: uint8 (H', W', 3).
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+
+    def statistics(pixels):
+        colors = pixels.reshape(-1, 3).astype(np.float64)
+        values, vectors = np.linalg.eigh(np.cov(colors.T) + 1e-3 * np.eye(3))
+        return colors.mean(axis=0), (vectors * np.sqrt(values)) @ vectors.T
+
+    mean, root = statistics(style)
+    content_mean, content_root = statistics(content)
+    matched = (style - mean) @ (np.linalg.inv(root) @ content_root) + content_mean
+    return np.clip(np.rint(matched), 0, 255).astype(np.uint8)
+
+
+def with_colors_of(pixels: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """The luminance of one picture with the colours of another, both uint8 (H, W, 3)."""
+    luminance = Image.fromarray(pixels).convert("YCbCr").getchannel("Y")
+    _, blue, red = Image.fromarray(content).convert("YCbCr").split()
+    return np.array(Image.merge("YCbCr", (luminance, blue, red)).convert("RGB"))
+
+
+def load_masks(content_mask: str, style_masks: list[str]) -> list[Image.Image]:
+    """Index pictures: of the content, then of each style picture.
+
+    Raises:
+        InputError: too many colours for an index picture, or a colour of the content's mask that is
+            in no style's.
+    """
+    masks = [load_picture(content_mask, "--content_mask")]
+    masks += [load_picture(path, "--style_mask") for path in style_masks]
+    colors = []
+    for mask, path in zip(masks, [content_mask, *style_masks], strict=True):
+        counted = mask.getcolors(LARGEST_INDEX)
+        if counted is None:
+            raise InputError(
+                f"--content_mask, --style_mask: expected index pictures of at most {LARGEST_INDEX} "
+                f"colours (not JPEG). Received: {path!r}, which has more"
+            )
+        colors.append({color for _, color in counted})
+    unmatched = sorted(colors[0].difference(*colors[1:]))
+    if unmatched:
+        names = ", ".join("#{:02x}{:02x}{:02x}".format(*color) for color in unmatched)
+        raise InputError(
+            f"--style_mask: expected every colour of --content_mask. Received: none for {names}"
+        )
+    return masks
+
+
+def regions(mask: Image.Image, size: tuple[int, int]) -> dict[tuple, np.ndarray]:
+    """Regions of an index picture at (rows, columns): {colour: bool (rows, columns)}."""
+    pixels = resize(mask, size, "nearest")
+    colors = np.unique(pixels.reshape(-1, 3), axis=0)
+    return {tuple(map(int, color)): (pixels == color).all(axis=-1) for color in colors}
 
 
 def start_image(picture: Image.Image, size: tuple[int, int], settings: Settings) -> np.ndarray:
@@ -181,12 +260,16 @@ def start_image(picture: Image.Image, size: tuple[int, int], settings: Settings)
     Args:
         picture: the content picture, or the one to start from.
         size: (rows, columns).
-        settings: `init`; `noise` is uniform in 0..255, minus 128, as in the original.
+        settings: `init`; `noise` is uniform in 0..255, minus 128, as in the original; `mixed` is
+            half of that and half of the picture.
     """
     shape = (1, *size, 3)
-    if settings.init == "noise":
+    if settings.init in ("noise", "mixed"):
         rng = np.random.default_rng(settings.seed)
-        return rng.uniform(0, 255, shape).astype(np.float32) - np.float32(128)
+        noise = rng.uniform(0, 255, shape).astype(np.float32) - np.float32(128)
+        if settings.init == "noise":
+            return noise
+        return (noise + preprocess(resize(picture, size, settings.resize))) / 2
     if settings.init == "gray":
         return preprocess(np.full(shape[1:], 128, np.uint8))
     return preprocess(resize(picture, size, settings.resize))

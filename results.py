@@ -109,7 +109,8 @@ def checksum(record: dict) -> str:
 
 def pictures_read(record: dict) -> list[dict]:
     """The record's entries of all pictures that the run reads: {"path", "sha256"}."""
-    return [record["base"], *record["styles"], *([record["init"]] if "init" in record else [])]
+    init = [record["init"]] if "init" in record else []
+    return [record["base"], *record["styles"], *init, *record.get("masks", [])]
 
 
 def check_prefix(prefix: str, overwrite: bool) -> None:
@@ -187,6 +188,7 @@ class Run:
         say: prints a line.
         done: iterations of an earlier run to go on behind; later ones are given up. None for a
             new run.
+        render: from an image, float32 (1, H, W, 3), to the pixels that are saved, uint8 (H, W, 3).
     """
 
     def __init__(
@@ -197,8 +199,10 @@ class Run:
         journal: bool = True,
         say: Callable[[str], None] = print,
         done: int | None = None,
+        render: Callable[[np.ndarray], np.ndarray] = deprocess,
     ):
         self.record = record
+        self.render = render
         self.prefix = None if prefix is None else str(Path(prefix).expanduser())
         self.say = say
         self.journaling = journal and prefix is not None
@@ -405,7 +409,7 @@ class Run:
         info = PngInfo()
         info.add_text("Software", "neural_style_transfer.py")
         info.add_text("Settings", json.dumps(self.record["settings"], sort_keys=True))
-        picture = Image.fromarray(deprocess(image))
+        picture = Image.fromarray(self.render(image))
         path = self.picture_path(iteration)
         write_whole(path, lambda file: picture.save(file, "PNG", pnginfo=info))
 

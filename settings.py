@@ -42,8 +42,13 @@ class Settings:
     height: int = choice(
         400, "picture", "rows of the result; the width follows the content picture's aspect"
     )
+    width: int = choice(
+        0, "picture", "columns of the result, where they are not to follow the content (0: follow)"
+    )
     init: str = choice(
-        "content", "picture", "start from: content, noise, gray, or the path of a picture"
+        "content",
+        "picture",
+        "start from: content, noise, mixed (half of each), gray, or the path of a picture",
     )
     seed: int = choice(0, "picture", "seed of the noise start and of fitted and random filters")
     resize: str = choice(
@@ -61,6 +66,9 @@ class Settings:
         "coarse to fine: sizes as fractions of the height, each with its share of the iterations",
     )
     optimizer: str = choice("lbfgs", "optimisation", "what minimises the loss", ("lbfgs", "adam"))
+    clip: bool = choice(
+        False, "optimisation", "L-BFGS keeps pixel values within 0..255 (needs --precondition 0)"
+    )
     learning_rate: float = choice(2.0, "optimisation", "step of Adam, in pixel values 0..255")
     restarts: bool = choice(
         False, "optimisation", "forget L-BFGS's memory at every iteration, as the original did"
@@ -83,7 +91,31 @@ class Settings:
         "relative",
         "loss",
         "how terms are normalised: by their target's energy, or as in the original",
-        ("relative", "keras"),
+        ("relative", "keras", "gatys", "matconvnet", "pytorch"),
+    )
+    style_loss: str = choice(
+        "gram",
+        "loss",
+        "what is compared of the style's features",
+        ("gram", "histogram", "gram+histogram", "wasserstein", "moments"),
+    )
+    histogram_layers: str = choice(
+        "block4_conv1,block1_conv1", "loss", "layers of the histogram loss"
+    )
+    histogram_weight: float = choice(
+        1.0, "loss", "weight of the histogram loss relative to the rest of the style loss"
+    )
+    content_mask: str = choice(
+        "", "loss", "index picture, each colour a region, painted in the manner of its own region"
+    )
+    style_mask: str = choice(
+        "", "loss", "index pictures of the style pictures, one each, comma between them"
+    )
+    preserve_color: str = choice(
+        "none",
+        "picture",
+        "keep the content's colours: only the result's luminance, or match the style's to them",
+        ("none", "luminance", "match"),
     )
     style_blend: str = choice(
         "", "loss", "weights of several style pictures, 0.7,0.3 (default: equal)"
@@ -103,6 +135,9 @@ class Settings:
         "auto",
         "network",
         "filters: auto, imagenet, fitted, random, or the path of a .weights.h5, .h5 or .npz file",
+    )
+    taps: str = choice(
+        "relu", "network", "layers are looked at behind their ReLU or before it", ("relu", "conv")
     )
     pooling: str = choice("average", "network", "pooling between blocks", ("average", "max", "l2"))
     borders: str = choice(
@@ -130,12 +165,24 @@ class Settings:
             object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
         parse_layers(self, "content_layers")
         parse_layers(self, "style_layers")
+        parse_layers(self, "histogram_layers")
+        if bool(self.content_mask) != bool(self.style_mask):
+            raise InputError(
+                "--content_mask, --style_mask: expected both or neither. "
+                f"Received: {self.content_mask!r}, {self.style_mask!r}"
+            )
         parse_scales(self.scales)
         if not (self.content_weight or self.style_weight or self.tv_weight):
             raise InputError(
                 "--content_weight, --style_weight, --tv_weight: expected at least one above 0. "
                 "Received: 0, 0, 0"
             )
+        if self.clip and self.precondition:
+            raise InputError(
+                f"--clip: expected with --precondition 0. Received: {self.precondition:g}"
+            )
+        if self.targets == "batch" and self.style_mask:
+            raise InputError("--style_mask: expected with --targets cached. Received: batch")
         if self.targets == "batch" and self.style_scale != 1:
             raise InputError(
                 "--style_scale: expected 1 with --targets batch, whose pictures share one size. "
@@ -146,6 +193,7 @@ class Settings:
 # What a number must be, beyond being one: (smallest, what to say).
 _BOUNDS = {
     "height": (16, "a whole number of rows, at least 16"),
+    "width": (0, "a whole number of columns, or 0"),
     "iter": (1, "a whole number, at least 1"),
     "evaluations": (1, "a whole number, at least 1"),
     "seed": (0, "a whole number, at least 0"),
@@ -154,6 +202,7 @@ _BOUNDS = {
     "content_weight": (0, "a number, at least 0"),
     "style_weight": (0, "a number, at least 0"),
     "tv_weight": (0, "a number, at least 0"),
+    "histogram_weight": (0, "a number, at least 0"),
     "style_scale": (0.05, "a number, at least 0.05"),
 }
 
@@ -217,7 +266,21 @@ def parse_layers(settings: Settings, name: str) -> dict[str, float]:
 
 def layers_in_use(settings: Settings) -> list[str]:
     """Names of all layers that a loss looks at, from the picture inwards."""
-    return sorted(parse_layers(settings, "content_layers") | parse_layers(settings, "style_layers"))
+    layers = set(parse_layers(settings, "content_layers"))
+    for part in style_parts(settings).values():
+        layers |= set(part)
+    return sorted(layers)
+
+
+def style_parts(settings: Settings) -> dict[str, dict[str, float]]:
+    """The parts of the style loss: weight by layer, by what they compare (`gram`, …)."""
+    parts = {}
+    for kind in settings.style_loss.split("+"):
+        parts[kind] = parse_layers(settings, "style_layers")
+        if kind == "histogram":
+            layers = parse_layers(settings, "histogram_layers")
+            parts[kind] = {k: v * settings.histogram_weight for k, v in layers.items()}
+    return parts
 
 
 def parse_scales(text: str) -> list[tuple[float, float]]:
@@ -284,6 +347,8 @@ def plan(settings: Settings, width: int, height: int) -> list[Stretch]:
     for scale, (fraction, share) in enumerate(parse_scales(settings.scales)):
         rows = round(settings.height * fraction)
         columns = int(width * rows / height)  # as the original rounds
+        if settings.width:
+            columns = round(settings.width * fraction)
         if min(rows, columns) >= smallest:
             sizes.append((scale, rows, columns, share))
         elif fraction == 1:
@@ -361,10 +426,55 @@ _KERAS = {
     "pooling": "max",
     "precision": "float32",
 }
+# What the other published systems share: one size, pixels, no smoothing.
+_SINGLE_SIZE = {
+    "scales": "1",
+    "precondition": 0.0,
+    "borders": "dropped",
+    "tv_weight": 0.0,
+    "content_weight": 1.0,
+}
 PRESETS = {
     "default": {},
     "keras-1": {**_KERAS, "network": "vgg16", "init": "noise", "weights": "imagenet"},
     "keras-2": {**_KERAS, "content_layers": "block5_conv2", "weights": "imagenet"},
+    # arXiv 1508.06576; α/β = 10⁻³, the middle of its figure 3.
+    "gatys": {
+        **_SINGLE_SIZE,
+        "init": "noise",
+        "loss_scale": "gatys",
+        "style_weight": 1000.0,
+        "iter": 25,
+    },
+    # The TensorFlow tutorial on MatConvNet's imagenet-vgg-verydeep-19.mat (pass it as --weights).
+    "tensorflow-vgg19": {
+        **_SINGLE_SIZE,
+        "init": "mixed",
+        "loss_scale": "matconvnet",
+        "content_layers": "block4_conv2:0.5,block5_conv2:0.5",
+        "style_weight": 500.0,
+        "optimizer": "adam",
+        "iter": 10,
+        "evaluations": 100,
+    },
+    # The PyTorch neural transfer tutorial (pass torchvision's vgg19 file as --weights).
+    "pytorch": {
+        **_SINGLE_SIZE,
+        "loss_scale": "pytorch",
+        "content_layers": "block2_conv2:1",
+        "style_layers": "block1_conv1:1,block1_conv2:1,block2_conv1:1,block2_conv2:1,block3_conv1:1",
+        "taps": "conv",
+        "pooling": "max",
+        "style_weight": 1e6,
+        "clip": True,
+        "iter": 15,
+    },
+    # arXiv 1701.08893: an image pyramid, Gram and histogram losses.
+    "histogram": {
+        "style_loss": "gram+histogram",
+        "scales": "0.25:2,0.5:2,1:2",
+        "iter": 6,
+    },
 }
 
 
@@ -391,7 +501,7 @@ def make_settings(preset: str = "default", **choices) -> Settings:
     return Settings(**merged)
 
 
-INITS = ("content", "noise", "gray")
+INITS = ("content", "noise", "mixed", "gray")
 
 
 def existing_file(path: str, what: str) -> Path:
