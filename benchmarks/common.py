@@ -64,6 +64,7 @@ def objective_at(size: tuple[int, int], pictures: list, filters: dict, settings:
         settings.pooling,
         settings.precision,
         settings.borders,
+        settings.taps,
     )
     content, *styles = preprocessing.images_at(pictures, size, settings)
     return make_objective(extractor, content, styles, settings), content
