@@ -6,7 +6,10 @@ Simonyan and Zisserman, arXiv 1409.1556. It knows no loss and no file.
 from functools import partial
 
 import keras
+import numpy as np
 from keras import ops
+
+from preprocessing import IMAGENET_MEAN
 
 APPLICATIONS = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}
 
@@ -30,6 +33,10 @@ POOLING = {
 }
 # What poolings do with the last row and column of an odd size.
 BORDERS = {"kept": "same", "dropped": "valid"}
+# torchvision's pictures, values 0..1: mean and standard deviation of B, G, R, as the documentation
+# of its models gives them for R, G, B.
+TORCH_MEAN = np.array([0.406, 0.456, 0.485])
+TORCH_DEVIATION = np.array([0.225, 0.224, 0.229])
 
 
 def feature_extractor(
@@ -40,6 +47,7 @@ def feature_extractor(
     precision: str = "float32",
     borders: str = "dropped",
     taps: str = "relu",
+    input_convention: str = "caffe",
 ) -> keras.Model:
     """VGG as a map from pictures to the features of some layers.
 
@@ -54,6 +62,8 @@ def feature_extractor(
         taps: `relu` or `conv`, whether the wanted features are those behind or before the ReLU.
         borders: `kept` or `dropped`, the last row and column of an odd size at a pooling. Where
             they are dropped, up to 15 pixels at the edge are seen by the first layers alone.
+        input_convention: what the filters expect, `caffe` (BGR minus mean) or `torch` (BGR as well,
+            but normalised as torchvision does). The model takes the former either way.
 
     Returns:
         A model from (B, H, W, 3), BGR minus mean, to {layer: (B, H/2^k, W/2^k, N)}.
@@ -64,6 +74,8 @@ def feature_extractor(
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     image = keras.Input((None, None, 3), name="image")
     features, wanted = image, {}
+    if input_convention == "torch":
+        features = torch_input()(image)
     for layer in APPLICATIONS[network](include_top=False, weights=None).layers[1:]:
         if isinstance(layer, keras.layers.MaxPooling2D):
             options = {"padding": BORDERS[borders], "name": layer.name, "dtype": policy}
@@ -82,6 +94,17 @@ def feature_extractor(
         if len(wanted) == len(layers):
             break
     return keras.Model(image, wanted, name=network)
+
+
+def torch_input() -> keras.layers.Layer:
+    """From BGR minus mean, (B, H, W, 3), to (BGR / 255 − TORCH_MEAN) / TORCH_DEVIATION, float32.
+
+    A layer, since the first filters cannot take it in: the zeros that a convolution pads with are
+    those of the normalised picture.
+    """
+    scale = 1 / (255 * TORCH_DEVIATION)
+    offset = (IMAGENET_MEAN.astype(np.float64) / 255 - TORCH_MEAN) / TORCH_DEVIATION
+    return keras.layers.Rescaling(scale, offset, dtype="float32", name="torch_input")
 
 
 def processor_precision() -> str:

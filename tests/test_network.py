@@ -45,6 +45,58 @@ def test_with_max_pooling_it_is_the_network_of_keras_applications(filters, name)
     assert_allclose(np.asarray(features[deepest]), np.asarray(expected), rtol=1e-5, atol=1e-4)
 
 
+def torch_picture(picture):
+    """A picture (H, W, 3), uint8, as torchvision normalises it, in RGB and float64."""
+    return (picture / 255.0 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+
+
+def rgb_filters(filters):
+    kernel, bias = filters["block1_conv1"]
+    return {**filters, "block1_conv1": (kernel[:, :, ::-1], bias)}
+
+
+@pytest.mark.parametrize("size, borders", [((16, 24), "dropped"), ((19, 33), "kept")])
+def test_torch_s_input_is_exact_up_to_the_border(filters, size, borders):
+    layers = ["block1_conv1", "block1_conv2", "block2_conv1"]
+    picture = np.asarray(draw(*size, seed=5))
+    model = feature_extractor(
+        "vgg19", filters["vgg19"], layers, "max", borders=borders, input_convention="torch"
+    )
+    features = model(preprocess(picture))
+    expected = reference.vgg(
+        torch_picture(picture)[None], rgb_filters(filters["vgg19"]), "vgg19", layers, "max", borders
+    )
+    for name in layers:
+        found = np.asarray(features[name]).reshape(expected[name].shape)
+        assert_allclose(found, expected[name], atol=1e-5 * expected[name].max())
+
+
+def test_filters_of_both_inputs_agree_inside_and_not_at_the_border(filters):
+    """W·(x − μ) + b as filters of torch's input: the same but for what the padding stands for."""
+    kernel, bias = (array.astype(np.float64) for array in filters["vgg19"]["block1_conv1"])
+    mean, deviation = np.array([0.406, 0.456, 0.485]), np.array([0.225, 0.224, 0.229])  # BGR
+    off = (255 * mean - [103.939, 116.779, 123.68]) @ kernel.sum(axis=(0, 1))
+    scaled = (kernel * 255 * deviation[:, None]).astype(np.float32), (bias + off).astype(np.float32)
+    image = preprocess(np.asarray(draw(20, 24, seed=6)))
+    found = []
+    for first, convention in ((filters["vgg19"]["block1_conv1"], "caffe"), (scaled, "torch")):
+        few = {**filters["vgg19"], "block1_conv1": first}
+        model = feature_extractor("vgg19", few, ["block1_conv2"], input_convention=convention)
+        found.append(np.asarray(model(image)["block1_conv2"]))
+    scale = found[0].max()
+    inside = np.s_[:, 2:-2, 2:-2]
+    assert_allclose(found[1][inside], found[0][inside], atol=1e-5 * scale)
+    assert np.abs(found[1] - found[0]).max() > 1e-3 * scale
+
+
+def test_torch_s_input_is_normalised_in_float32_under_bfloat16():
+    picture = np.asarray(draw(16, 16, seed=7))
+    assert network.torch_input().compute_dtype == "float32"
+    found = np.asarray(network.torch_input()(preprocess(picture)))
+    assert found.dtype == np.float32
+    assert_allclose(found[0, :, :, ::-1], torch_picture(picture), atol=1e-6)
+
+
 def test_the_network_ends_at_the_deepest_layer_in_use(filters):
     model = feature_extractor("vgg19", filters["vgg19"], ["block1_conv1", "block2_conv1"])
     convolutions = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
