@@ -156,7 +156,7 @@ def paint(
     if "weights" in record:  # what `auto` once chose, it stays with
         source = record["weights"]["file"] or record["weights"]["source"]
     filters, weights = load_filters(source, settings, layers, fitting_images, progress.say)
-    if not overwrite and weights != record.get("weights", weights):
+    if not overwrite and weights != {"input": "caffe"} | record.get("weights", weights):
         raise InputError(
             f"--weights: expected the filters that the run began with, or --overwrite. "
             f"Received: others from {source}"
@@ -173,6 +173,7 @@ def paint(
         precision,
         settings.borders,
         settings.taps,
+        weights["input"],
     )
 
     def render(image):

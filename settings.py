@@ -134,7 +134,8 @@ class Settings:
     weights: str = choice(
         "auto",
         "network",
-        "filters: auto, imagenet, fitted, random, or the path of a .weights.h5, .h5 or .npz file",
+        "filters: auto, imagenet, fitted, random, or the path of a .weights.h5, .h5, .npz, MatConvNet "
+        "(.mat) or torchvision (.pth) file",
     )
     taps: str = choice(
         "relu", "network", "layers are looked at behind their ReLU or before it", ("relu", "conv")

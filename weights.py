@@ -1,14 +1,16 @@
 """Where the filters come from: ImageNet by way of Keras, a file, or the pictures at hand.
 
-Filters are a dictionary {layer: (kernel (3, 3, in, out), bias (out,))}, float32, for input in BGR
-minus mean.
+Filters are a dictionary {layer: (kernel (3, 3, in, out), bias (out,))}, float32, for input in BGR,
+whose values are normalised as the filters' input convention says: `network.feature_extractor`.
 """
 
 import hashlib
 import inspect
 import os
+import re
 import socket
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from preprocessing import IMAGENET_MEAN
 from results import sha256_of_file
 from settings import InputError, Settings, existing_file, layer_names
 
@@ -47,7 +50,8 @@ def load_filters(
         say: told where something else is used than was asked for.
 
     Returns:
-        The filters, and where they are from: {"source", "file" or None, "sha256"}.
+        The filters, and where they are from: {"source", "file" or None, "sha256", "input"}, where
+        `input` is `caffe` or `torch`, as `network.feature_extractor` takes it.
 
     Raises:
         InputError: a file that is missing, damaged, of another network or lacks layers; ImageNet's
@@ -77,8 +81,9 @@ def load_filters(
         source = "file"
 
     if file:
-        filters = read_filters(file, network, needed)
-        return filters, {"source": source, "file": str(file), "sha256": sha256_of_file(file)}
+        filters, convention = read_filters(file, network, needed)
+        about = {"source": source, "file": str(file), "sha256": sha256_of_file(file)}
+        return filters, {**about, "input": convention}
     if source == "fitted":
         filters = fitted_filters(network, needed, images, settings.seed)
     else:
@@ -87,7 +92,8 @@ def load_filters(
     for kernel, bias in filters.values():
         digest.update(kernel.tobytes())
         digest.update(bias.tobytes())
-    return filters, {"source": source, "file": None, "sha256": digest.hexdigest()}
+    about = {"source": source, "file": None, "sha256": digest.hexdigest()}
+    return filters, {**about, "input": "caffe"}
 
 
 HOW_TO_GET = (
@@ -167,56 +173,77 @@ def _await_server(url: str) -> None:
         raise OSError(f"the download failed ({answer[0]})")
 
 
-def read_filters(path: Path, network: str, layers: list[str]) -> Filters:
-    """Filters from a file: Keras `.weights.h5`, the older `.h5`, or `.npz` (LAYER/kernel, /bias).
+def read_filters(path: Path, network: str, layers: list[str]) -> tuple[Filters, str]:
+    """Filters from a file, and the input they expect.
+
+    Files of Keras (`.weights.h5`, the older `.h5`), `.npz` (LAYER/kernel, LAYER/bias), MatConvNet
+    (`.mat`) and torchvision (`.pth`, where PyTorch is installed).
 
     Args:
         path: the file; what it is, is seen from its content.
         network: `vgg16` or `vgg19`.
         layers: the layers that must be there; others are ignored.
 
+    Returns:
+        The filters, and their input convention: `torch` for torchvision's, else `caffe`.
+
     Raises:
         InputError: another kind of file, layers missing, or arrays of another shape.
     """
     with open(path, "rb") as file:
-        start = file.read(8)
+        start = file.read(10)
+    convention = "caffe"
     try:
-        if start[:2] == b"PK":
+        if _is_torch(path, start):
+            arrays, convention = _read_torch(path, network), "torch"
+        elif start[:2] == b"PK":
             arrays = _read_npz(path)
-        elif start == b"\x89HDF\r\n\x1a\n":
+        elif start[:8] == b"\x89HDF\r\n\x1a\n":
             arrays = _read_hdf5(path, layers)
+        elif start == b"MATLAB 5.0":
+            arrays = _read_matconvnet(path)
         else:
             raise InputError(
-                f"--weights: expected a .weights.h5, .h5 or .npz file. Received: {str(path)!r}"
+                "--weights: expected a .weights.h5, .h5, .npz, .mat (MATLAB 5.0) or .pth file. "
+                f"Received: {str(path)!r}"
             )
     except InputError:
         raise
     except Exception as error:  # of a damaged file: zlib's, tokenize's, h5py's RuntimeError, …
+        reason = (str(error) or repr(error)).splitlines()[0]
         raise InputError(
-            f"--weights: expected a whole file. Received: {str(path)!r}, which is damaged ({error})"
+            f"--weights: expected a whole file. Received: {str(path)!r}, which is damaged ({reason})"
         ) from error
     missing = [f"{name}/{part}" for name in layers for part in ("kernel", "bias")]
     missing = [name for name in missing if name not in arrays]
     if missing:
+        known = layer_names(network)
+        others = [
+            f"{name} {array.shape}"
+            for name, array in arrays.items()
+            if name.split("/")[0] not in known and np.ndim(array) == 4
+        ]
         raise InputError(
             f"--weights: expected {network}'s layers {layers[0]} to {layers[-1]}. "
             f"Received: {str(path)!r}, which lacks {', '.join(missing)}"
+            + (f", and has {', '.join(others)}" if others else "")
         )
     filters = {}
     for name in layers:
         shape = kernel_shape(network, name)
         for part, expected in (("kernel", shape), ("bias", shape[3:])):
             found = arrays[f"{name}/{part}"]
-            if found.shape != expected or not np.isfinite(found).all():
+            numbers = found.dtype.kind in "fiu"
+            if found.shape != expected or not numbers or not np.isfinite(found).all():
                 raise InputError(
                     f"--weights: expected {name}/{part} finite and of shape {expected}. "
-                    f"Received: {str(path)!r}, shape {found.shape}"
+                    f"Received: {str(path)!r}, shape {found.shape} of {found.dtype}"
                 )
         filters[name] = (
-            np.asarray(arrays[f"{name}/kernel"], np.float32),
-            np.asarray(arrays[f"{name}/bias"], np.float32),
+            np.ascontiguousarray(arrays[f"{name}/kernel"], np.float32),
+            np.ascontiguousarray(arrays[f"{name}/bias"], np.float32),
         )
-    return filters
+    return filters, convention
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -246,6 +273,124 @@ def _read_hdf5(path: Path, layers: list[str]) -> dict[str, np.ndarray]:
 
     with h5py.File(path) as file:
         file.visititems(visit)
+    return arrays
+
+
+def _read_matconvnet(path: Path) -> dict[str, np.ndarray]:
+    """MatConvNet's `imagenet-vgg-verydeep-16.mat` and `-19.mat`: a cell array of layers.
+
+    A convolution's struct has its kernel (width, height, in, out), RGB, and its bias in `weights`,
+    in older files in `filters` and `biases`.
+    """
+    from scipy.io import loadmat, whosmat
+
+    file = loadmat(path, variable_names=["layers", "meta", "normalization"])
+    cells = file.get("layers", np.zeros(0))
+    if cells.dtype != object:  # a DagNN's are no cells
+        names = ", ".join(name for name, *_ in whosmat(path))
+        raise InputError(
+            "--weights: expected MatConvNet's VGG, a cell array `layers`. "
+            f"Received: {str(path)!r}, with {names or 'nothing in it'}"
+        )
+    _check_mean(path, file)
+    arrays = {}
+    for layer in (cell.flat[0] for cell in cells.flat if cell.dtype.names and cell.size):
+        if "weights" in layer.dtype.names:
+            pair = layer["weights"].ravel()
+        else:
+            pair = [layer[name] for name in ("filters", "biases") if name in layer.dtype.names]
+        if len(pair) < 2:
+            continue  # a ReLU, a pooling
+        name = re.sub(r"^conv(\d)_(\d)$", r"block\1_conv\2", str(layer["name"].item()))
+        kernel, bias = pair
+        if kernel.ndim == 4:
+            kernel = kernel.transpose(1, 0, 2, 3)
+        arrays[f"{name}/kernel"] = kernel[:, :, ::-1] if name == "block1_conv1" else kernel
+        arrays[f"{name}/bias"] = bias.ravel()
+    return arrays
+
+
+def _check_mean(path: Path, file: dict) -> None:
+    """InputError where MatConvNet's file names another mean of its pictures than ours.
+
+    `averageImage` is a picture or one colour, RGB. VGG-Face has VGG16's layers, and a mean of
+    129, 105, 94.
+    """
+    try:
+        options = file["meta"][0, 0] if "meta" in file else file
+        average = options["normalization"][0, 0]["averageImage"].reshape(-1, 3).mean(axis=0)
+    except (KeyError, ValueError, IndexError):  # none is named
+        return
+    if not np.allclose(average, IMAGENET_MEAN[::-1], atol=2):  # in pixel values
+        expected, found = (", ".join(f"{x:.4g}" for x in m) for m in (IMAGENET_MEAN[::-1], average))
+        raise InputError(
+            f"--weights: expected filters for pictures of mean colour {expected}, ImageNet's. "
+            f"Received: {str(path)!r}, for {found}"
+        )
+
+
+def _is_torch(path: Path, start: bytes) -> bool:
+    """Whether a file is PyTorch's: a zip with a pickle in it, or (before 1.6) a bare pickle."""
+    from zipfile import ZipFile
+
+    if start[:2] != b"PK":
+        return start[:1] == b"\x80"
+    with ZipFile(path) as file:
+        return any(name.endswith("/data.pkl") for name in file.namelist())
+
+
+def _read_torch(path: Path, network: str) -> dict[str, np.ndarray]:
+    """torchvision's state dict: `features.N.weight` (out, in, 3, 3), RGB, and `features.N.bias`.
+
+    PyTorch's `weights_only` builds tensors and plain containers; whatever else the pickle names is
+    not called.
+    """
+    expected = f"expected a state dict of torchvision's {network}"
+    received = f"Received: {str(path)!r}"
+    try:
+        import torch
+    except ImportError:
+        torch = None
+    # Before 2.6 a crafted file could get past weights_only (CVE-2025-32434).
+    if torch is None or torch.__version__ < "2.6":
+        raise InputError(
+            "--weights: expected PyTorch 2.6 or later to be installed, which reads this file "
+            f"(pip install torch). {received}"
+        )
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of pickles in a protocol not its own
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        refused = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"a pickle of {refused[1]}" if refused else "damaged or a pickle of something else"
+        raise InputError(
+            f"--weights: {expected}. {received}, which is {what}; nothing in it was executed"
+        ) from error
+    if not isinstance(state, dict):
+        raise InputError(f"--weights: {expected}. {received}, which holds a {type(state).__name__}")
+    if any(str(name).endswith("running_mean") for name in state):
+        raise InputError(f"--weights: {expected}. {received}, which has batch normalisation")
+    layers, position = {}, 0
+    for layer in layer_names(network):
+        if layer.endswith("conv1") and position:
+            position += 1  # the pooling
+        layers[f"features.{position}"] = layer
+        position += 2  # the convolution and its ReLU
+    arrays = {}
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            continue
+        array = value.detach().float().numpy()
+        owner, _, part = str(name).rpartition(".")
+        if owner not in layers or part not in ("weight", "bias"):
+            arrays[str(name)] = array
+        elif part == "bias":
+            arrays[f"{layers[owner]}/bias"] = array
+        else:
+            kernel = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+            if owner == "features.0":
+                kernel = kernel[:, :, ::-1]
+            arrays[f"{layers[owner]}/kernel"] = kernel
     return arrays
 
 

@@ -30,7 +30,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
-def light_objective(extractor, content, styles, settings):
+def light_objective(extractor, content, styles, settings, masks=None):
     """Content, mean colour products for style, and total variation; with their gradient."""
     style = styles[0].reshape(-1, 3).astype(np.float64)
     target = style.T @ style / len(style)
@@ -95,7 +95,12 @@ stand_in(
     FITTING_ROWS=32,
     load_filters=lambda source, *_: (
         {},
-        {"source": source, "file": None, "sha256": faults.get("weights", "0")},
+        {
+            "source": source,
+            "file": None,
+            "sha256": faults.get("weights", "0"),
+            "input": "caffe",
+        },
     ),
 )
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from results import load_record
+from results import checksum, load_record
 
 HERE = Path(__file__).parent
 PROGRAM = [sys.executable, str(HERE.parent / "neural_style_transfer.py")]
@@ -678,6 +678,15 @@ def test_changed_weights_are_refused_unless_overwrite(light):
     one_line(errors, "--weights: expected the filters that the run began with, or --overwrite")
     code, said, _ = light.run({"weights": "1"}, "--resume", prefix, "--overwrite")
     assert code == 0 and "Goes on from the image of iteration 1" in said
+
+
+def test_a_record_that_names_no_input_of_its_filters_goes_on(light):
+    prefix = light.killed()
+    record = load_record(str(prefix))
+    del record["weights"]["input"]  # as before torchvision's files were read
+    Path(f"{prefix}.json").write_text(json.dumps({**record, "checksum": checksum(record)}))
+    light.finish(prefix)
+    assert outcome(prefix) == outcome(light.whole())
 
 
 def test_a_run_starts_from_any_picture(light):

@@ -427,7 +427,23 @@ def test_a_file_of_filters_is_used_and_its_checksum_recorded(base, style, filter
         "source": "file",
         "file": path,
         "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+        "input": "caffe",
     }
+
+
+def test_the_input_that_filters_expect_reaches_the_network(base, style, filters_file, monkeypatch):
+    import weights
+
+    def record(convention):
+        read = weights.read_filters
+        with monkeypatch.context() as patch:
+            patch.setattr(weights, "read_filters", lambda *a: (read(*a)[0], convention))
+            choices = {"weights": filters_file("vgg19"), "iter": 1, "evaluations": 1}
+            return transfer(base, style, **{**LIGHT, **choices, "init": "noise"})[1]
+
+    caffe, torch = record("caffe"), record("torch")
+    assert torch["weights"] == {**caffe["weights"], "input": "torch"}
+    assert torch["evaluations"][0]["style"] != caffe["evaluations"][0]["style"]
 
 
 def test_a_long_strip_of_a_style_picture_is_painted_from(base, tmp_path):

@@ -2,10 +2,16 @@
 
 import hashlib
 import http.server
+import importlib.util
 import inspect
+import os
+import pickle
+import sys
 import threading
 import time
 import urllib.request
+import zipfile
+from types import SimpleNamespace
 
 import h5py
 import keras
@@ -13,6 +19,7 @@ import numpy as np
 import pytest
 from conftest import draw
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.io import loadmat, savemat
 from scipy.linalg import subspace_angles
 
 import weights
@@ -21,6 +28,12 @@ from preprocessing import preprocess
 from settings import InputError, make_settings
 
 LAYERS = ["block1_conv1", "block1_conv2", "block2_conv1"]
+with_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="needs torch")
+# Where convolutions stand in MatConvNet's `layers` and torchvision's `features`.
+POSITIONS = {
+    "vgg16": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+    "vgg19": (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34),
+}
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +112,77 @@ def write_keras_3_trained(path, few):
     model.save_weights(path)
 
 
+def matconvnet_layers(few, parts=("weights",)):
+    """Layers as MatConvNet has them: structs of convolutions, ReLUs and poolings."""
+    layers = []
+    for name, (kernel, bias) in few.items():
+        number = name[5] + "_" + name[-1]
+        if number[0] > "1" and number[2] == "1":
+            pool = {"pool": [[2.0, 2.0]], "stride": [[2.0, 2.0]], "pad": [[0.0, 1.0, 0.0, 1.0]]}
+            layers.append({"type": "pool", "name": f"pool{int(number[0]) - 1}", **pool})
+        kernel = kernel.transpose(1, 0, 2, 3)  # (width, height, in, out)
+        if name == "block1_conv1":
+            kernel = kernel[:, :, ::-1]  # RGB
+        arrays = [kernel, bias[None]]
+        if len(parts) == 1:
+            cell = np.empty((1, 2), object)
+            cell[0, :] = arrays
+            arrays = [cell]
+        convolution = {"type": "conv", "name": f"conv{number}", "pad": [[1.0, 1.0, 1.0, 1.0]]}
+        layers.append({**convolution, **dict(zip(parts, arrays, strict=True))})
+        empty = {"weights": np.zeros((0, 0))} if len(parts) == 1 else {}
+        layers.append({"type": "relu", "name": f"relu{number}", **empty})
+    return np.array(layers, object).reshape(1, -1)
+
+
+RGB_MEAN = [123.68, 116.779, 103.939]
+
+
+def write_matconvnet(path, few):
+    """Since 1.0-beta17: the mean a colour, in `meta`."""
+    meta = {"normalization": {"imageSize": [[224.0, 224.0, 3.0]], "averageImage": [RGB_MEAN]}}
+    savemat(path, {"layers": matconvnet_layers(few), "meta": meta}, oned_as="row")
+
+
+def write_matconvnet_beta16(path, few):
+    """The mean a picture."""
+    normalization = {"averageImage": np.full((224, 224, 3), RGB_MEAN), "keepAspect": True}
+    file = {"layers": matconvnet_layers(few), "normalization": normalization, "classes": {"a": "b"}}
+    savemat(path, file, oned_as="row", do_compression=True)
+
+
+def write_matconvnet_filters(path, few):
+    """The first ones: `filters` and `biases` instead of `weights`."""
+    savemat(path, {"layers": matconvnet_layers(few, ("filters", "biases"))})
+
+
+def torch_state(few, network="vgg19"):
+    """torchvision's state dict, in NumPy: `few` and the beginning of the classifier."""
+    state = {}
+    for position, (name, (kernel, bias)) in zip(POSITIONS[network], few.items()):
+        if name == "block1_conv1":
+            kernel = kernel[:, :, ::-1]  # RGB
+        state[f"features.{position}.weight"] = kernel.transpose(3, 2, 0, 1)  # (out, in, 3, 3)
+        state[f"features.{position}.bias"] = bias
+    return {**state, "classifier.6.weight": np.ones((10, 4), np.float32)}
+
+
+def write_state(path, state, **options):
+    import torch
+
+    tensors = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in state.items()}
+    torch.save(tensors, path, **options)
+
+
+def write_torch(path, few):
+    write_state(path, torch_state(few))
+
+
+def write_torch_legacy(path, few):
+    """As torch.save did before 1.6, and torchvision's own files are."""
+    write_state(path, torch_state(few), _use_new_zipfile_serialization=False)
+
+
 WRITERS = {
     "f.npz": write_npz,
     "compressed.npz": write_npz_compressed,
@@ -108,13 +192,24 @@ WRITERS = {
     "f.weights.h5": write_keras_3,
     "application.weights.h5": write_keras_3_application,
     "trained.weights.h5": write_keras_3_trained,
+    "f.mat": write_matconvnet,
+    "beta16.mat": write_matconvnet_beta16,
+    "filters.mat": write_matconvnet_filters,
+    "f.pth": write_torch,
+    "legacy.pth": write_torch_legacy,
 }
 
 
-@pytest.mark.parametrize("name", WRITERS)
+def files(*names):
+    """The names as parameters; PyTorch's are skipped where it is not installed."""
+    return [pytest.param(n, marks=with_torch) if n.endswith(".pth") else n for n in names]
+
+
+@pytest.mark.parametrize("name", files(*WRITERS))
 def test_every_layout_gives_the_same_filters(name, few, tmp_path):
     WRITERS[name](tmp_path / name, few)
-    found = weights.read_filters(tmp_path / name, "vgg19", LAYERS)
+    found, convention = weights.read_filters(tmp_path / name, "vgg19", LAYERS)
+    assert convention == ("torch" if name.endswith(".pth") else "caffe")
     assert list(found) == LAYERS
     for layer in LAYERS:
         for array, expected in zip(found[layer], few[layer], strict=True):
@@ -122,13 +217,15 @@ def test_every_layout_gives_the_same_filters(name, few, tmp_path):
             assert_array_equal(array, expected)
 
 
-def test_the_kind_of_file_is_seen_from_its_content(few, tmp_path):
-    write_npz(tmp_path / "f.npz", few)
-    (tmp_path / "f.npz").rename(tmp_path / "anything")
-    assert list(weights.read_filters(tmp_path / "anything", "vgg19", LAYERS)) == LAYERS
+@pytest.mark.parametrize("name", files("f.npz", "notop.h5", "f.mat", "f.pth", "legacy.pth"))
+@pytest.mark.parametrize("other", ["anything", "other.pth", "other.h5"])
+def test_the_kind_of_file_is_seen_from_its_content(name, other, few, tmp_path):
+    WRITERS[name](tmp_path / name, few)
+    (tmp_path / name).rename(tmp_path / other)
+    assert list(weights.read_filters(tmp_path / other, "vgg19", LAYERS)[0]) == LAYERS
 
 
-@pytest.mark.parametrize("name", ["f.npz", "notop.h5", "f.weights.h5"])
+@pytest.mark.parametrize("name", files("f.npz", "notop.h5", "f.weights.h5", "f.mat", "f.pth"))
 def test_only_the_layers_in_use_need_be_there(name, few, tmp_path):
     WRITERS[name](tmp_path / name, few)
     settings = make_settings(content_layers="block1_conv2", style_layers="block1_conv1")
@@ -137,6 +234,7 @@ def test_only_the_layers_in_use_need_be_there(name, few, tmp_path):
     )
     assert list(filters) == LAYERS[:2]
     assert about["source"] == "file" and about["file"] == str(tmp_path / name)
+    assert about["input"] == ("torch" if name.endswith(".pth") else "caffe")
     assert about["sha256"] == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
 
 
@@ -149,7 +247,7 @@ def refused(path, layers=LAYERS, network="vgg19") -> str:
     return message
 
 
-@pytest.mark.parametrize("name", ["f.npz", "notop.h5", "kernels.h5"])
+@pytest.mark.parametrize("name", files("f.npz", "notop.h5", "kernels.h5", "f.mat"))
 def test_missing_layers_are_named(name, few, tmp_path):
     WRITERS[name](tmp_path / name, {layer: few[layer] for layer in LAYERS[::2]})
     message = refused(tmp_path / name)
@@ -157,7 +255,7 @@ def test_missing_layers_are_named(name, few, tmp_path):
     assert "lacks block1_conv2" in message and "block2_conv1/" not in message
 
 
-@pytest.mark.parametrize("name", ["f.npz", "notop.h5"])
+@pytest.mark.parametrize("name", files("f.npz", "notop.h5", "f.mat", "filters.mat", "f.pth"))
 def test_an_array_of_another_shape_is_named(name, few, tmp_path):
     kernel, bias = few["block2_conv1"]
     WRITERS[name](tmp_path / name, {**few, "block2_conv1": (kernel[:, :, :32], bias)})
@@ -175,10 +273,22 @@ def test_an_array_with_what_is_no_number_is_named(value, few, tmp_path):
 
 def test_vgg19_s_file_lacks_nothing_of_vgg16_s_first_blocks(few, tmp_path):
     write_npz(tmp_path / "f.npz", few)
-    assert list(weights.read_filters(tmp_path / "f.npz", "vgg16", LAYERS)) == LAYERS
+    assert list(weights.read_filters(tmp_path / "f.npz", "vgg16", LAYERS)[0]) == LAYERS
 
 
-@pytest.mark.parametrize("name", ["f.npz", "compressed.npz", "notop.h5", "f.weights.h5"])
+@pytest.mark.parametrize(
+    "name",
+    files(
+        "f.npz",
+        "compressed.npz",
+        "notop.h5",
+        "f.weights.h5",
+        "filters.mat",
+        "beta16.mat",
+        "f.pth",
+        "legacy.pth",
+    ),
+)
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
 def test_a_truncated_file_is_refused(name, share, few, tmp_path):
     WRITERS[name](tmp_path / name, few)
@@ -195,7 +305,18 @@ def test_a_file_changed_in_the_middle_is_refused(few, tmp_path):
     assert "damaged" in refused(tmp_path / "f.npz")
 
 
-@pytest.mark.parametrize("content", [b"\0" * 100, b"PK", b"GIF89a" * 40, b"\x89HDF\r\n\x1a\n" * 9])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\0" * 100,
+        b"PK",
+        b"GIF89a" * 40,
+        b"\x89HDF\r\n\x1a\n" * 9,
+        b"MATLAB 5.0 MAT-file" * 20,
+        b"MATLAB 7.3 MAT-file" * 20,
+        b"\x80\x02" * 50,
+    ],
+)
 def test_garbage_is_refused(content, tmp_path):
     (tmp_path / "f.h5").write_bytes(content)
     refused(tmp_path / "f.h5")
@@ -207,6 +328,203 @@ def test_no_file_is_refused(layout, tmp_path):
     {"missing": lambda: None, "empty": path.touch, "folder": path.mkdir}[layout]()
     with pytest.raises(InputError, match=r"^--weights: expected a.* Received: "):
         weights.load_filters(str(path), make_settings(), LAYERS, [])
+
+
+# MatConvNet's files
+
+
+def test_matconvnet_s_layers_stand_where_they_should(filters, tmp_path):
+    layers = list(filters["vgg19"])[:10]
+    write_matconvnet(tmp_path / "f.mat", {name: filters["vgg19"][name] for name in layers})
+    cells = loadmat(tmp_path / "f.mat")["layers"][0]
+    found = [i for i, cell in enumerate(cells) if cell[0][0]["type"][0] == "conv"]
+    assert tuple(found) == POSITIONS["vgg19"][:10]
+    kernel = cells[5][0][0]["weights"][0][0]
+    assert_array_equal(kernel[0, 2], filters["vgg19"]["block2_conv1"][0][2, 0])
+
+
+def test_a_mat_of_vgg16_lacks_layers_of_vgg19(filters, tmp_path):
+    layers = list(filters["vgg16"])[:8]
+    write_matconvnet(tmp_path / "f.mat", {name: filters["vgg16"][name] for name in layers})
+    assert list(weights.read_filters(tmp_path / "f.mat", "vgg16", layers)[0]) == layers
+    message = refused(tmp_path / "f.mat", list(filters["vgg19"])[:9])
+    assert message.endswith("lacks block3_conv4/kernel, block3_conv4/bias")
+
+
+def test_a_mat_of_another_network_is_named_by_its_layers(tmp_path):
+    """imagenet-vgg-f.mat begins so."""
+    layers = []
+    for name, shape in (("conv1", (11, 11, 3, 64)), ("conv2", (5, 5, 64, 256))):
+        cell = np.empty((1, 2), object)
+        cell[0, :] = np.zeros(shape, np.float32), np.zeros((1, shape[3]), np.float32)
+        layers += [{"type": "conv", "name": name, "weights": cell}, {"type": "relu", "name": "r"}]
+    savemat(tmp_path / "f.mat", {"layers": np.array(layers, object).reshape(1, -1)})
+    message = refused(tmp_path / "f.mat")
+    assert "vgg19's layers block1_conv1 to block2_conv1" in message
+    assert "lacks block1_conv1/kernel" in message
+    assert "has conv1/kernel (11, 11, 3, 64), conv2/kernel (5, 5, 64, 256)" in message
+
+
+def test_a_mat_for_pictures_of_another_mean_is_refused(few, tmp_path):
+    """VGG-Face has VGG16's layers."""
+    mean = {"averageImage": [[129.1863, 104.7624, 93.594]]}
+    file = {"layers": matconvnet_layers(few), "meta": {"normalization": mean}}
+    savemat(tmp_path / "f.mat", file)
+    message = refused(tmp_path / "f.mat", network="vgg16")
+    assert "123.7, 116.8, 103.9" in message and "129.2, 104.8, 93.59" in message
+
+
+@pytest.mark.parametrize(
+    "content, named",
+    [
+        ({"a": 1.0, "b": "text"}, "a, b"),
+        ({"layers": np.ones((3, 3))}, "layers"),
+        # A DagNN: a struct array, and its filters elsewhere.
+        ({"layers": np.zeros(2, [("name", object), ("type", object)]), "params": 1.0}, "params"),
+    ],
+)
+def test_a_mat_of_something_else_is_refused(content, named, tmp_path):
+    savemat(tmp_path / "f.mat", content)
+    message = refused(tmp_path / "f.mat")
+    assert "a cell array `layers`" in message and named in message
+
+
+@pytest.mark.parametrize("cells", [["text", 1.0], [{"type": "conv"}], [{"name": "conv1_1"}, []]])
+def test_a_mat_whose_cells_are_no_layers_is_refused(cells, tmp_path):
+    layers = np.empty((1, len(cells)), object)
+    layers[0, :] = cells
+    savemat(tmp_path / "f.mat", {"layers": layers})
+    assert "lacks block1_conv1/kernel" in refused(tmp_path / "f.mat")
+
+
+# torchvision's files
+
+
+@with_torch
+@pytest.mark.parametrize("network", ["vgg16", "vgg19"])
+def test_torchvision_s_layers_are_found_behind_their_poolings(network, filters, tmp_path):
+    layers = [name for name in filters[network] if name <= "block4_conv2"]
+    few = {name: filters[network][name] for name in layers}
+    write_state(tmp_path / "f.pth", torch_state(few, network))
+    found, _ = weights.read_filters(tmp_path / "f.pth", network, layers)
+    assert list(found) == layers
+    for layer in layers:
+        assert_array_equal(found[layer][0], few[layer][0])
+        assert_array_equal(found[layer][1], few[layer][1])
+
+
+@with_torch
+def test_features_are_those_that_pytorch_computes_from_the_file(few, tmp_path):
+    import torch
+    from torch.nn.functional import conv2d, max_pool2d
+
+    write_torch(tmp_path / "f.pth", few)
+    filters, convention = weights.read_filters(tmp_path / "f.pth", "vgg19", LAYERS)
+    picture = np.asarray(draw(22, 30, seed=9))
+    model = feature_extractor("vgg19", filters, LAYERS, "max", input_convention=convention)
+    found = model(preprocess(picture))
+    # torchvision.transforms: ToTensor and Normalize.
+    mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).double()
+    x = (torch.tensor(picture).double() / 255 - mean) / deviation
+    x = x.permute(2, 0, 1)[None]
+    state = torch.load(tmp_path / "f.pth", weights_only=True)
+    for layer, position in zip(LAYERS, POSITIONS["vgg19"]):
+        if layer == "block2_conv1":
+            x = max_pool2d(x, 2)
+        kernel, bias = (
+            state[f"features.{position}.{part}"].double() for part in ("weight", "bias")
+        )
+        x = conv2d(x, kernel, bias, padding=1).relu()
+        expected = x.permute(0, 2, 3, 1).numpy()
+        assert_allclose(np.asarray(found[layer]), expected, atol=1e-5 * expected.max())
+
+
+@with_torch
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda state: {"state_dict": 1, **{f"module.{k}": v for k, v in state.items()}}, "lacks"),
+        (lambda state: {k: v for k, v in state.items() if "features.2." not in k}, "block1_conv2"),
+        (lambda state: {**state, "features.1.running_mean": np.ones(64)}, "batch normalisation"),
+        (lambda state: {**state, "features.0.weight": np.ones((64, 3, 11, 11))}, "(11, 11, 3, 64)"),
+        (lambda state: {**state, "features.0.bias": np.full(64, np.nan)}, "block1_conv1/bias"),
+    ],
+)
+def test_a_state_dict_of_another_network_is_refused(change, said, few, tmp_path):
+    import torch
+
+    state = change(torch_state(few))
+    tensors = {k: torch.tensor(np.ascontiguousarray(v)) for k, v in state.items()}
+    torch.save(tensors, tmp_path / "f.pth")
+    assert said in refused(tmp_path / "f.pth")
+
+
+@with_torch
+def test_a_pickle_of_no_state_dict_is_refused(tmp_path):
+    import torch
+
+    torch.save([1, 2], tmp_path / "list.pth")
+    assert "which holds a list" in refused(tmp_path / "list.pth")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pth")
+    assert "a pickle of torch.nn.modules.linear.Linear" in refused(tmp_path / "model.pth")
+
+
+class Malicious:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def as_pickle(path, thing, protocol=2):
+    path.write_bytes(pickle.dumps(thing, protocol))
+
+
+def as_new_pickle(path, thing):
+    as_pickle(path, thing, 5)
+
+
+def as_oldest_pickle(path, thing):
+    as_pickle(path, thing, 0)
+
+
+def as_legacy(path, thing):
+    """As torch.save wrote before 1.6: magic number, version, system, object, keys of storages."""
+    parts = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, thing, [])
+    path.write_bytes(b"".join(pickle.dumps(part, 2) for part in parts))
+
+
+def as_zip(path, thing):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", pickle.dumps(thing, 2))
+        file.writestr("archive/version", "3\n")
+
+
+@pytest.mark.parametrize("write", [as_pickle, as_new_pickle, as_oldest_pickle, as_legacy, as_zip])
+@pytest.mark.parametrize("installed", [pytest.param(True, marks=with_torch), False])
+def test_a_pickle_is_not_executed(write, installed, tmp_path, monkeypatch):
+    if not installed:
+        monkeypatch.setitem(sys.modules, "torch", None)
+    folder = tmp_path / "made"
+    write(tmp_path / "f.pth", {"features.0.weight": Malicious(folder)})
+    message = refused(tmp_path / "f.pth")
+    assert not folder.exists()
+    if installed and write in (as_legacy, as_zip):
+        assert "mkdir" in message and "nothing in it was executed" in message
+    pickle.loads(pickle.dumps(Malicious(folder)))
+    assert folder.exists()  # it would have been
+
+
+@pytest.mark.parametrize("version", [None, "2.5.1"])
+def test_without_a_safe_pytorch_it_is_said_how_to_get_it(version, tmp_path, monkeypatch):
+    torch = version and SimpleNamespace(__version__=version)  # without a `load` to call
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    as_zip(tmp_path / "f.pth", {})
+    assert "PyTorch 2.6 or later" in refused(tmp_path / "f.pth")
+    assert "pip install torch" in refused(tmp_path / "f.pth")
 
 
 # ImageNet's filters
@@ -244,6 +562,7 @@ def test_imagenet_s_filters_are_found_in_keras_s_cache(source, cache, few, tmp_p
     cache.write_bytes((tmp_path / "imagenet").read_bytes())
     filters, about = load(source)
     assert about["source"] == "imagenet" and about["file"] == str(cache)
+    assert about["input"] == "caffe"
     assert about["sha256"] == hashlib.sha256(cache.read_bytes()).hexdigest()
     for layer in LAYERS:
         assert_array_equal(filters[layer][0], few[layer][0])
