@@ -166,7 +166,12 @@ def save_filters(path: str, settings, pictures: list) -> dict:
     size = preprocessing.size_for(pictures[0], FITTING_ROWS)
     images = preprocessing.images_at(pictures, size, settings)
     layers = layers_in_use(settings) + layers_in_use(make_settings(network=settings.network))
-    filters, _ = load_filters(settings.weights, settings, layers, images)
+    filters, about = load_filters(settings.weights, settings, layers, images)
+    if about["input"] != "caffe":
+        raise InputError(
+            "--weights: expected filters for the input of the original, BGR minus mean. "
+            f"Received: {settings.weights!r}, torchvision's"
+        )
     np.savez(
         path,
         **{f"{layer}/kernel": kernel for layer, (kernel, _) in filters.items()},

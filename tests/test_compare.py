@@ -189,6 +189,17 @@ def test_what_cannot_be_used_is_named(options, named, base, style, tmp_path, cap
     assert line.startswith(f"compare.py: error: {named}: expected")
 
 
+def test_filters_for_another_input_than_the_original_s_are_refused(base, tmp_path, monkeypatch):
+    import weights
+    from settings import make_settings
+
+    pictures = [Image.open(base)] * 2
+    monkeypatch.setattr(weights, "load_filters", lambda *_: ({}, {"input": "torch"}))
+    with pytest.raises(InputError, match=r"--weights: expected .* torchvision's"):
+        compare.save_filters(str(tmp_path / "f.npz"), make_settings(), pictures)
+    assert not (tmp_path / "f.npz").exists()
+
+
 @with_matplotlib
 def test_the_height_is_the_original_s_own(base, style, tmp_path, monkeypatch):
     monkeypatch.setattr(compare, "need", lambda package: None)
