@@ -5,7 +5,7 @@ BIN = .venv/bin
 
 demo: .venv/ready
 	$(BIN)/python neural_style_transfer.py samples/photo.jpg samples/painting.jpg out/demo \
-		--height 300 --overwrite
+		--height 256 --overwrite
 
 test: .venv/ready-dev
 	$(BIN)/ruff format --check .

@@ -111,12 +111,16 @@ def make_objective(
         else:
             features = extractor(combination_image)
             content_targets, style_targets = kept_content, kept_styles
+        seen = combination_image
+        if settings.loss_scale == "relative":
+            # The original leaves the last row and column to themselves, where dots then form.
+            seen = ops.pad(seen, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="symmetric")
         zero = ops.zeros(())
         return ops.stack(
             [
                 content_loss(features, content_targets) if settings.content_weight else zero,
                 style_loss(features, style_targets) if settings.style_weight else zero,
-                variation_factor * losses.total_variation(combination_image),
+                variation_factor * losses.total_variation(seen),
             ]
         )
 
@@ -156,9 +160,9 @@ def moments_part(features, target, scale: str, size, layers: int):
 
 def histogram_part(features, target, scale: str, size, layers: int):
     """Σ(O − R(O))², in `relative` by the energy of the style's features at as many positions."""
-    error = losses.squared_error(features, losses.histogram_match(features, target))
+    table, energy = target
+    error = losses.squared_error(features, losses.histogram_match(features, table))
     if scale == "relative":
-        energy = ops.sum(ops.mean(ops.square(target), axis=0))
         error /= positions(features) * energy + losses.EPSILON
     return error
 
@@ -172,6 +176,12 @@ def wasserstein_part(features, target, scale: str, size, layers: int):
     return distance
 
 
+def distribution(features):
+    """Quantiles of each channel, and the energy at a position, what `histogram_part` needs."""
+    energy = ops.sum(ops.square(features)) / positions(features)
+    return losses.quantiles(features), energy
+
+
 def gaussian(features):
     """Mean and square root of the covariance, what `wasserstein_part` compares with."""
     mean, covariance = losses.moments(features)
@@ -182,7 +192,7 @@ def gaussian(features):
 TARGETS = {
     "gram": mean_gram,
     "moments": losses.moments,
-    "histogram": losses.quantiles,
+    "histogram": distribution,
     "wasserstein": gaussian,
 }
 PARTS = {

@@ -61,13 +61,14 @@ class Settings:
     iter: int = choice(7, "optimisation", "iterations; a picture is saved after each")
     evaluations: int = choice(20, "optimisation", "evaluations of loss and gradient per iteration")
     scales: str = choice(
-        "0.32:3,0.64:2,1:2",
+        "auto",
         "optimisation",
-        "coarse to fine: sizes as fractions of the height, each with its share of the iterations",
+        "coarse to fine: sizes as fractions of the height, each with its share of the iterations, "
+        "0.25:3,0.5:2,1:2; auto: in steps of 1.75 from 128 rows or more",
     )
     optimizer: str = choice("lbfgs", "optimisation", "what minimises the loss", ("lbfgs", "adam"))
     clip: bool = choice(
-        False, "optimisation", "L-BFGS keeps pixel values within 0..255 (needs --precondition 0)"
+        False, "optimisation", "keep pixel values within 0..255 (L-BFGS: needs --precondition 0)"
     )
     learning_rate: float = choice(2.0, "optimisation", "step of Adam, in pixel values 0..255")
     restarts: bool = choice(
@@ -172,13 +173,13 @@ class Settings:
                 "--content_mask, --style_mask: expected both or neither. "
                 f"Received: {self.content_mask!r}, {self.style_mask!r}"
             )
-        parse_scales(self.scales)
+        scales_of(self)
         if not (self.content_weight or self.style_weight or self.tv_weight):
             raise InputError(
                 "--content_weight, --style_weight, --tv_weight: expected at least one above 0. "
                 "Received: 0, 0, 0"
             )
-        if self.clip and self.precondition:
+        if self.clip and self.precondition and self.optimizer == "lbfgs":
             raise InputError(
                 f"--clip: expected with --precondition 0. Received: {self.precondition:g}"
             )
@@ -300,6 +301,20 @@ def parse_scales(text: str) -> list[tuple[float, float]]:
     return pairs
 
 
+def scales_of(settings: Settings) -> list[tuple[float, float]]:
+    """The scales of a run as `parse_scales` gives them.
+
+    `auto` starts at 128 rows or more: at fewer, fitted filters lose the content (measured from 64
+    and 82 rows). The coarsest size, which is cheap and where large strokes form, has 3 shares.
+    """
+    if settings.scales != "auto":
+        return parse_scales(settings.scales)
+    fractions = [1.0]
+    while settings.height * fractions[0] / 1.75 >= 128:
+        fractions.insert(0, fractions[0] / 1.75)
+    return [(fraction, 2 if index else 3) for index, fraction in enumerate(fractions)]
+
+
 def parse_blend(text: str, styles: int) -> list[float]:
     """Weights of the style pictures, scaled to sum 1; equal where `text` is empty.
 
@@ -345,7 +360,7 @@ def plan(settings: Settings, width: int, height: int) -> list[Stretch]:
     deepest = max(layers_in_use(settings))
     smallest = 2 ** (int(deepest[5]) - 1)  # blocks are joined by poolings of 2 x 2
     sizes = []
-    for scale, (fraction, share) in enumerate(parse_scales(settings.scales)):
+    for scale, (fraction, share) in enumerate(scales_of(settings)):
         rows = round(settings.height * fraction)
         columns = int(width * rows / height)  # as the original rounds
         if settings.width:

@@ -4,12 +4,13 @@ Nothing of the program is used here.
 """
 
 import numpy as np
+import scipy.linalg
 
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 
 
 def convolve(features, kernel, bias):
-    """3 x 3 convolution, zero padding, and ReLU: (H, W, C) to (H, W, N)."""
+    """3 x 3 convolution with zero padding: (H, W, C) to (H, W, N)."""
     rows, columns, _ = features.shape
     padded = np.pad(features, ((1, 1), (1, 1), (0, 0)))
     out = np.zeros((rows, columns, kernel.shape[-1])) + bias
@@ -17,7 +18,7 @@ def convolve(features, kernel, bias):
         for right in range(3):
             window = padded[down : down + rows, right : right + columns]
             out += window @ kernel[down, right].astype(np.float64)
-    return np.maximum(out, 0)
+    return out
 
 
 def pool(features, kind, borders="dropped"):
@@ -36,15 +37,17 @@ def pool(features, kind, borders="dropped"):
     return np.sqrt(np.nanmean(blocks**2, axis=(1, 3)) + 1e-6)
 
 
-def vgg(image, filters, network, layers, pooling, borders="dropped"):
-    """Features (M, N) by layer name, of an image (1, H, W, 3)."""
+def vgg(image, filters, network, layers, pooling, borders="dropped", taps="relu"):
+    """Features (M, N) by layer name, of an image (1, H, W, 3), behind the ReLU or before (conv)."""
     features, wanted = image[0].astype(np.float64), {}
     for block, count in enumerate(CONVOLUTIONS[network], start=1):
         for number in range(1, count + 1):
             name = f"block{block}_conv{number}"
-            features = convolve(features, *filters[name])
+            before = convolve(features, *filters[name])
+            features = np.maximum(before, 0)
             if name in layers:
-                wanted[name] = features.reshape(-1, features.shape[-1])
+                seen = features if taps == "relu" else before
+                wanted[name] = seen.reshape(-1, seen.shape[-1])
             if len(wanted) == len(layers):
                 return wanted
         features = pool(features, pooling, borders)
@@ -60,24 +63,80 @@ def total_variation(image):
     return ((a + b) ** 1.25).sum()
 
 
-def content_loss(scale, f, p):
-    """One layer's content loss; F and P are (M, N)."""
-    error = ((f - p) ** 2).sum()
-    return {"keras": error, "relative": error / (p**2).sum()}[scale]
+def content_loss(scale, f, p, layers=1):
+    """One layer's content loss; F and P are (M, N); `layers` is how many there are."""
+    error, (positions, channels) = ((f - p) ** 2).sum(), f.shape
+    return {
+        "keras": error,
+        "relative": error / (p**2).sum(),
+        "gatys": error / 2,  # arXiv 1508.06576, eq. 1
+        "matconvnet": error / (2 * positions * channels) / layers,
+        "pytorch": ((f - p) ** 2).mean(),  # nn.functional.mse_loss
+    }[scale]
 
 
-def style_loss(scale, f, s, size):
+def style_loss(scale, f, s, size, layers=1):
     """One layer's style loss; F is (M, N), S, the style picture's features, (M', N)."""
+    positions, channels = f.shape
     gram, target = f.T @ f / len(f), s.T @ s / len(s)
     rows, columns = size
     # Both Gram matrices at the positions of F, as if the style picture were as large.
     error = ((gram - target) ** 2).sum() * len(f) ** 2
+    gatys = error / (4 * channels**2 * positions**2)  # arXiv 1508.06576, eq. 4
     return {
         "keras": error / (4.0 * 3**2 * (rows * columns) ** 2),
         "relative": ((gram - target) ** 2).sum() / (target**2).sum(),
+        "gatys": gatys,
+        "matconvnet": gatys / layers,
+        # gram_matrix of the tutorial divides by N·M; then nn.functional.mse_loss.
+        "pytorch": ((gram / channels - target / channels) ** 2).mean(),
     }[scale]
+
+
+def matched_by_sorting(o, s):
+    """R(O) of the histogram loss: the k-th smallest of each channel becomes the style's k-th.
+
+    Equal values get the style's value for the middle of their ranks. O is (M, N), S (M', N).
+    """
+    result = np.empty_like(o)
+    for channel in range(o.shape[1]):
+        ordered, target = np.sort(o[:, channel]), np.sort(s[:, channel])
+        first = np.searchsorted(ordered, o[:, channel], "left")
+        last = np.searchsorted(ordered, o[:, channel], "right") - 1
+        level = (first + last) / 2 / max(len(o) - 1, 1)
+        result[:, channel] = np.interp(level, np.linspace(0, 1, len(target)), target)
+    return result
+
+
+def histogram_loss(scale, o, s):
+    """arXiv 1701.08893, eq. 6; relative: by the style's energy at as many positions."""
+    error = ((o - matched_by_sorting(o, s)) ** 2).sum()
+    return error / (len(o) * (s**2).sum() / len(s)) if scale == "relative" else error
+
+
+def moments_loss(scale, f, s):
+    """Mean and variance of each channel."""
+    parts = []
+    for statistic in (np.mean, np.var):
+        own, target = statistic(f, axis=0), statistic(s, axis=0)
+        error = ((own - target) ** 2).sum()
+        parts.append(error / (target**2).sum() if scale == "relative" else error)
+    return sum(parts)
+
+
+def wasserstein_loss(scale, f, s):
+    """Squared Wasserstein-2 distance between normal distributions (Olkin and Pukelsheim, 1982)."""
+    c, c_style = np.cov(f.T, bias=True), np.cov(s.T, bias=True)
+    root = scipy.linalg.sqrtm(c_style)
+    cross = scipy.linalg.sqrtm(root @ c @ root).real
+    mean = ((f.mean(axis=0) - s.mean(axis=0)) ** 2).sum()
+    distance = mean + np.trace(c + c_style - 2 * cross)
+    return distance / (s**2).mean(axis=0).sum() if scale == "relative" else distance
 
 
 def variation_loss(scale, image, share):
     """The total variation term before its weight; `share` belongs to the relative scale."""
-    return total_variation(image) * {"keras": 1, "relative": share / image.size}[scale]
+    if scale != "relative":
+        return total_variation(image)
+    whole = np.pad(image, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="edge")
+    return total_variation(whole) * share / image.size

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from itertools import pairwise
 
 import keras
 import pytest
@@ -235,6 +236,15 @@ def test_shares_of_the_plan_are_kept_to_within_one_iteration(iterations):
     settings = make_settings(iter=iterations, scales="0.3:3,0.6:2,1:2")
     for stretch, share in zip(plan(settings, 400, 400), (3, 2, 2), strict=True):
         assert abs(stretch.iterations - iterations * share / 7) < 1
+
+
+@pytest.mark.parametrize("height", [16, 127, 223, 224, 400, 1000, 3000])
+def test_automatic_scales_go_in_even_steps_and_never_below_128_rows(height):
+    rows = [stretch.rows for stretch in plan(make_settings(height=height, iter=50), 640, 640)]
+    assert rows[-1] == height
+    assert all(fine / coarse == pytest.approx(1.75, rel=0.01) for coarse, fine in pairwise(rows))
+    assert min(rows) >= 128 or len(rows) == 1
+    assert rows[0] < 1.75 * 128.5 or len(rows) == 1  # as coarse as that allows
 
 
 def test_scales_too_small_for_the_deepest_layer_are_left_out():
