@@ -118,19 +118,18 @@ def difference(runs: dict, which: str, index: int) -> float:
 
 
 @with_tf_keras
-@pytest.mark.parametrize("text", [KERAS_2, KERAS_1], ids=["keras-2", "keras-1"])
-def test_the_preset_meets_the_old_script(text, base, style, tmp_path, capsys):
+@pytest.mark.parametrize("text, count", [(KERAS_2, 2), (KERAS_1, 1)], ids=["keras-2", "keras-1"])
+def test_the_preset_meets_the_old_script(text, count, base, style, tmp_path, capsys):
     script = tmp_path / "neural_style_transfer.py"
     script.write_text(text)
     prefix = str(tmp_path / "out" / "it")
-    runs = compare.compare(base, style, prefix, str(script), weights="random", iter=2)
+    runs = compare.compare(base, style, prefix, str(script), weights="random", iter=count)
     assert difference(runs, "losses", 0) < 1e-5
-    assert difference(runs, "iterations", 0) < 1e-2
-    assert difference(runs, "iterations", 1) < 1e-2
-    assert len(runs["original"]["iterations"]) == 2
+    assert all(difference(runs, "iterations", i) < 1e-2 for i in range(count))
+    assert len(runs["original"]["iterations"]) == count  # Keras 1's script would go on to ten
     assert runs["original"]["iterations"][-1] == pytest.approx(min(runs["original"]["losses"]))
-    assert compare.psnr(runs["preset"]["pictures"][1], runs["original"]["pictures"][1]) > 25
-    sizes = {Image.open(run["pictures"][1]).size for run in runs.values()}
+    assert compare.psnr(runs["preset"]["pictures"][-1], runs["original"]["pictures"][-1]) > 25
+    sizes = {Image.open(run["pictures"][-1]).size for run in runs.values()}
     assert sizes == {(32, 32) if text == KERAS_1 else (44, 32)}  # the base picture is 56 x 40
     assert Image.open(f"{prefix}_compare.png").width > 1000
     assert json.loads(Path(f"{prefix}_compare.json").read_text()) == runs
