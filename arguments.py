@@ -54,9 +54,15 @@ def make_parser() -> argparse.ArgumentParser:
         "optimiser's memory)",
     )
     run.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    groups = {"run": run}
+    add_settings(parser)
+    return parser
+
+
+def add_settings(parser: argparse.ArgumentParser, **defaults) -> None:
+    """Give a parser an option for each field of `Settings`, with its default as in `defaults`."""
+    groups = {}
     for item in fields(Settings):
-        name, default = item.metadata["group"], item.default
+        name, default = item.metadata["group"], defaults.get(item.name, item.default)
         group = groups.setdefault(name, None) or parser.add_argument_group(name)
         groups[name] = group
         text = item.metadata["help"].replace("%", "%%")
@@ -72,7 +78,6 @@ def make_parser() -> argparse.ArgumentParser:
             metavar="|".join(values) or {int: "N", float: "X", str: "TEXT"}[item.type],
             help=f"{text} (default: {default})" if default != "" else text,
         )
-    return parser
 
 
 def whole_number(text: str) -> int:

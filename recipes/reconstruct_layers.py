@@ -1,0 +1,90 @@
+"""What each layer still knows of a picture: reconstructions from noise, on one sheet.
+
+Gatys, Ecker and Bethge, arXiv 1508.06576, figure 1. Above, pictures with the same features as BASE
+at block1_conv2, block2_conv2, …, block5_conv2, one layer each. Below, pictures with the same Gram
+matrices as STYLE at block1_conv1, then at that and block2_conv1, and so on to all five. PREFIX.png
+is the sheet.
+"""
+
+import sys
+
+from sheet import WORKERS, check, make_sheet, paint_cells, run_recipe, save_sheet
+
+BLOCKS = range(1, 6)
+DEFAULTS = {
+    "height": 192,
+    "init": "noise",
+    "scales": "0.5:1,1:1",
+    "iter": 2,
+    "evaluations": 40,
+    "tv_weight": 0.0,
+}
+
+
+def reconstruct(
+    base: str,
+    style: str,
+    prefix: str,
+    *,
+    workers: int = 1,
+    overwrite: bool = False,
+    **choices,
+):
+    """Paint both rows of reconstructions, and the sheet of them to PREFIX.png.
+
+    Args:
+        base: path of the content picture.
+        style: path of the style picture.
+        prefix: beginning of the sheet's name.
+        workers: processes that share the cells.
+        overwrite: replace an earlier sheet.
+        **choices: fields of `Settings`.
+
+    Returns:
+        The sheet, a PIL.Image.
+    """
+    check(prefix, overwrite, base, style)
+    common = {**DEFAULTS, **choices}
+    content_cells = [
+        {"base": base, "styles": base, **common, **content_of(block)} for block in BLOCKS
+    ]
+    style_cells = [{"base": style, "styles": style, **common, **style_of(b)} for b in BLOCKS]
+    pictures = paint_cells([base, style], content_cells + style_cells, workers)
+    sheet = make_sheet(
+        [pictures[: len(BLOCKS)], pictures[len(BLOCKS) :]],
+        ["content", "style"],
+        [f"block{block}" if block == 1 else f"block{block} / 1-{block}" for block in BLOCKS],
+    )
+    save_sheet(sheet, prefix)
+    return sheet
+
+
+def content_of(block: int) -> dict:
+    """Settings under which the features of one layer are all that counts."""
+    return {
+        "content_weight": 1.0,
+        "style_weight": 0.0,
+        "content_layers": f"block{block}_conv2",
+        "style_layers": "block1_conv1",  # not to cut the network deeper than needed
+    }
+
+
+def style_of(block: int) -> dict:
+    """Settings under which the Gram matrices up to a block are all that counts."""
+    return {
+        "content_weight": 0.0,
+        "style_weight": 1.0,
+        "content_layers": "block1_conv1",
+        "style_layers": ",".join(f"block{number}_conv1" for number in range(1, block + 1)),
+    }
+
+
+PATHS = {
+    "BASE": "the content picture",
+    "STYLE": "the style picture",
+    "PREFIX": "the sheet's name without .png",
+}
+TAKEN = ("content_weight", "style_weight", "content_layers", "style_layers")
+
+if __name__ == "__main__":
+    sys.exit(run_recipe(reconstruct, __doc__, PATHS, DEFAULTS, (WORKERS,), TAKEN))

@@ -1,0 +1,116 @@
+"""Textures larger than their source, with and without the histogram loss.
+
+Risser, Wilmot and Barnes, arXiv 1701.08893, figure 2. Many distributions of features have the same
+Gram matrix, so brightness and contrast are free to drift where the Gram loss is alone; the
+histogram loss holds them. From several noise starts each way, the table tells mean and variance of
+the luminance (0..255) and the distance of the colours' histograms from the source's (Wasserstein-1
+distance, mean of red, green and blue, in levels). PREFIX.png shows the textures behind the source.
+"""
+
+import sys
+
+import numpy as np
+from scipy.stats import wasserstein_distance
+from sheet import (
+    WORKERS,
+    Image,
+    InputError,
+    check,
+    load_picture,
+    make_settings,
+    make_sheet,
+    paint_cells,
+    resize,
+    run_recipe,
+    save_sheet,
+    style_size,
+)
+
+SEEDS = 5
+DEFAULTS = {
+    "height": 192,
+    "style_scale": 0.5,  # the texture shows four times the source's area
+    "init": "noise",
+    "content_weight": 0.0,
+    "scales": "0.5:1,1:1",
+    "iter": 2,
+    "evaluations": 40,
+}
+WAYS = {"Gram": "gram", "Gram + histogram": "gram+histogram"}
+
+
+def compare(
+    style: str,
+    prefix: str,
+    *,
+    seeds: int = SEEDS,
+    workers: int = 1,
+    overwrite: bool = False,
+    **choices,
+):
+    """Paint the textures both ways, print the table, write the sheet to PREFIX.png.
+
+    Args:
+        style: path of the source.
+        prefix: beginning of the sheet's name.
+        seeds: noise starts each way, numbered from the field `seed` on.
+        workers: processes that share the cells.
+        overwrite: replace an earlier sheet.
+        **choices: fields of `Settings`.
+
+    Returns:
+        (sheet, {way: statistics of each texture, (seeds, 3)}).
+    """
+    if seeds < 2:
+        raise InputError(f"--seeds: expected at least 2. Received: {seeds}")
+    check(prefix, overwrite, style)
+    common = {**DEFAULTS, **choices}
+    settings = make_settings(**common)
+    numbers = range(settings.seed, settings.seed + seeds)
+    cells = [
+        {"base": style, "styles": style, **common, "style_loss": loss, "seed": seed}
+        for loss in WAYS.values()
+        for seed in numbers
+    ]
+    pictures = paint_cells([style], cells, workers)
+    rows = [pictures[:seeds], pictures[seeds:]]
+    size = style_size(load_picture(style), pictures[0].size[::-1], settings.style_scale)
+    source = Image.fromarray(resize(load_picture(style), size, settings.resize))
+    table = {
+        way: np.array([statistics(picture, source) for picture in row])
+        for way, row in zip(WAYS, rows, strict=True)
+    }
+    print(report(table, statistics(source, source)))
+    sheet = make_sheet(
+        [[source, *row] for row in rows], list(WAYS), ["source", *(f"seed {n}" for n in numbers)]
+    )
+    save_sheet(sheet, prefix)
+    return sheet, table
+
+
+def statistics(picture: Image.Image, source: Image.Image) -> tuple[float, float, float]:
+    """Mean and variance of the luminance, and the histograms' distance from the source's."""
+    luminance = np.asarray(picture.convert("L"), np.float64)
+    bands = zip(picture.split(), source.split(), strict=True)
+    distances = [wasserstein_distance(*(np.asarray(b).ravel() for b in pair)) for pair in bands]
+    return luminance.mean(), luminance.var(), np.mean(distances)
+
+
+def report(table: dict[str, np.ndarray], source: tuple[float, float, float]) -> str:
+    """The table as text: average and spread (standard deviation) over the seeds."""
+    lines = [f"{'':18}{'mean':>16}{'variance':>20}{'distance':>16}"]
+    lines.append(f"{'source':18}{source[0]:16.2f}{source[1]:20.1f}{source[2]:16.2f}")
+    for way, values in table.items():
+        each = [f"{a:.2f} ± {s:.2f}" for a, s in zip(values.mean(0), values.std(0), strict=True)]
+        lines.append(f"{way:18}{each[0]:>16}{each[1]:>20}{each[2]:>16}")
+    plain, held = (values.std(axis=0) for values in table.values())
+    ratios = [f"{a / b:.2f}" if b else "-" for a, b in zip(held, plain, strict=True)]
+    lines.append(f"{'spread, ratio':18}{ratios[0]:>16}{ratios[1]:>20}{ratios[2]:>16}")
+    return "\n".join(lines)
+
+
+PATHS = {"STYLE": "the picture of the texture", "PREFIX": "the sheet's name without .png"}
+OPTIONS = (WORKERS, ("seeds", SEEDS, "noise starts each way"))
+
+if __name__ == "__main__":
+    sys.exit(run_recipe(compare, __doc__, PATHS, DEFAULTS, OPTIONS, ("style_loss",)))

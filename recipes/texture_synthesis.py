@@ -1,0 +1,42 @@
+"""A texture from a picture alone: any size, from noise.
+
+Gatys, Ecker and Bethge, arXiv 1505.07376; coarse to fine as in Risser, Wilmot and Barnes, arXiv
+1701.08893. Only the style loss and a little smoothing act: the texture has the source's colours,
+strokes and small shapes, none at the source's places. With --style_scale 0.5 it shows four times
+as much as the source. PREFIX.png is the texture.
+"""
+
+import sys
+
+from sheet import run_recipe, transfer
+
+DEFAULTS = {
+    "height": 256,
+    "init": "noise",
+    "content_weight": 0.0,
+    "scales": "0.25:2,0.5:2,1:2",
+    "iter": 6,
+}
+
+
+def synthesise(style: str, prefix: str | None, *, overwrite: bool = False, **choices):
+    """Paint the texture to PREFIX.png.
+
+    Args:
+        style: path of the source.
+        prefix: as in `transfer`.
+        overwrite: as in `transfer`.
+        **choices: fields of `Settings`.
+
+    Returns:
+        (picture, record), as `transfer`.
+    """
+    # Of the base nothing is used but its aspect, and that only where no width is given.
+    choices = {**DEFAULTS, **choices}
+    return transfer(style, style, prefix, overwrite=overwrite, quiet=False, **choices)
+
+
+PATHS = {"STYLE": "the picture of the texture", "PREFIX": "beginning of the results' names"}
+
+if __name__ == "__main__":
+    sys.exit(run_recipe(synthesise, __doc__, PATHS, DEFAULTS))

@@ -1,0 +1,84 @@
+"""Style layers against the weight of the content: a grid of results on one sheet.
+
+Gatys, Ecker and Bethge, arXiv 1508.06576, figure 3. Downwards the style is matched at block1_conv1,
+then at that and block2_conv1, and so on to all five: local structures grow. To the right the ratio
+α/β of content to style weight grows: the content shows more. The paper's α/β of 1e-5 to 1e-2 are
+for its own loss (--loss_scale gatys) and ImageNet's filters; the `relative` loss has its balance
+near 0.03. PREFIX.png is the sheet.
+"""
+
+import sys
+
+from sheet import WORKERS, check, make_sheet, paint_cells, positive, run_recipe, save_sheet
+
+BLOCKS = range(1, 6)
+RATIOS = "0.003,0.01,0.03,0.1"
+DEFAULTS = {
+    "height": 160,
+    "init": "noise",
+    "scales": "0.5:1,1:1",
+    "iter": 2,
+    "evaluations": 30,
+}
+
+
+def paint_grid(
+    base: str,
+    style: str,
+    prefix: str,
+    *,
+    ratios: str = RATIOS,
+    workers: int = 1,
+    overwrite: bool = False,
+    **choices,
+):
+    """Paint the grid, and the sheet of it to PREFIX.png.
+
+    Args:
+        base: path of the content picture.
+        style: path of the style picture.
+        prefix: beginning of the sheet's name.
+        ratios: of content to style weight, comma between them; a column each.
+        workers: processes that share the cells.
+        overwrite: replace an earlier sheet.
+        **choices: fields of `Settings`.
+
+    Returns:
+        The sheet, a PIL.Image.
+    """
+    numbers = [positive(ratio, "--ratios") for ratio in ratios.split(",")]
+    check(prefix, overwrite, base, style)
+    cells = [
+        {
+            "base": base,
+            "styles": style,
+            **DEFAULTS,
+            **choices,
+            "content_weight": number,
+            "style_weight": 1.0,
+            "style_layers": ",".join(f"block{each}_conv1" for each in range(1, block + 1)),
+        }
+        for block in BLOCKS
+        for number in numbers
+    ]
+    pictures = paint_cells([base, style], cells, workers)
+    count = len(numbers)
+    sheet = make_sheet(
+        [pictures[start : start + count] for start in range(0, len(pictures), count)],
+        ["block1"] + [f"to block{block}" for block in BLOCKS[1:]],
+        [f"α/β = {number:g}" for number in numbers],
+    )
+    save_sheet(sheet, prefix)
+    return sheet
+
+
+PATHS = {
+    "BASE": "the content picture",
+    "STYLE": "the style picture",
+    "PREFIX": "the sheet's name without .png",
+}
+OPTIONS = (WORKERS, ("ratios", RATIOS, "content weight over style weight, a column each"))
+TAKEN = ("content_weight", "style_weight", "style_layers")
+
+if __name__ == "__main__":
+    sys.exit(run_recipe(paint_grid, __doc__, PATHS, DEFAULTS, OPTIONS, TAKEN))
