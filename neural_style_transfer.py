@@ -112,69 +112,17 @@ def paint(
 
     import preprocessing
     from progress import Progress
-    from results import Run, pictures_read, sha256_of_file
+    from results import Run
 
     # What the user may have got wrong is found before anything heavy is imported.
     settings = Settings(**record["settings"])
-    pictures = [preprocessing.load_picture(record["base"]["path"], "BASE")]
-    pictures += [preprocessing.load_picture(style["path"], "REF") for style in record["styles"]]
-    start_picture = pictures[0]
-    if settings.init not in INITS:
-        record.setdefault("init", {"path": os.path.abspath(os.path.expanduser(settings.init))})
-        start_picture = preprocessing.load_picture(record["init"]["path"], "--init")
-    mask_pictures = []
-    if settings.content_mask:
-        paths = [settings.content_mask, *settings.style_mask.split(",")]
-        if len(paths) != len(pictures):
-            raise InputError(
-                f"--style_mask: expected {len(pictures) - 1}, one for each style picture. "
-                f"Received: {settings.style_mask!r}"
-            )
-        absolute = [{"path": os.path.abspath(os.path.expanduser(path))} for path in paths]
-        paths = [entry["path"] for entry in record.setdefault("masks", absolute)]
-        mask_pictures = preprocessing.load_masks(paths[0], paths[1:])
+    pictures, start_picture, mask_pictures = read_pictures(record, settings)
     if "stretches" not in record:
         stretches = plan(settings, *pictures[0].size)
         record["stretches"] = [dataclasses.asdict(stretch) for stretch in stretches]
-    for entry in pictures_read(record):
-        entry["sha256"] = sha256_of_file(entry["path"])
-
-    with quiet_imports():
-        import keras
-
-        keras.ops.zeros(())  # the backend looks for devices now, and talks of it
-        import network
-        from objective import make_objective
-        from weights import FITTING_ROWS, load_filters
-
     progress = Progress(record, quiet)
-    layers = layers_in_use(settings)
-    enough = preprocessing.SMALLEST_SIDE * pictures[0].height // pictures[0].width + 1
-    small = preprocessing.size_for(pictures[0], max(FITTING_ROWS, enough))
-    fitting_images = preprocessing.images_at(pictures, small, settings)
-    source = settings.weights
-    if "weights" in record:  # what `auto` once chose, it stays with
-        source = record["weights"]["file"] or record["weights"]["source"]
-    filters, weights = load_filters(source, settings, layers, fitting_images, progress.say)
-    if not overwrite and weights != {"input": "caffe"} | record.get("weights", weights):
-        raise InputError(
-            f"--weights: expected the filters that the run began with, or --overwrite. "
-            f"Received: others from {source}"
-        )
-    precision = settings.precision
-    if precision == "auto":
-        precision = record.get("precision") or network.processor_precision()
-    record |= {"weights": weights, "precision": precision, "versions": versions()}
-    extractor = network.feature_extractor(
-        settings.network,
-        filters,
-        layers,
-        settings.pooling,
-        precision,
-        settings.borders,
-        settings.taps,
-        weights["input"],
-    )
+    extractor = build_extractor(record, settings, pictures, overwrite, progress.say)
+    from objective import make_objective
 
     def render(image):
         pixels = preprocessing.deprocess(image)
@@ -211,6 +159,80 @@ def paint(
         image = run.image(len(record["iterations"]) - 1)
         run.stop("finished", image)
     return Image.fromarray(render(image)), record
+
+
+def read_pictures(record: dict, settings: Settings) -> tuple[list, object, list]:
+    """The pictures a run reads, entered into its record with their SHA-256.
+
+    Returns:
+        Content and style pictures, the picture to start from, and the masks (none: []).
+    """
+    from preprocessing import load_masks, load_picture
+    from results import pictures_read, sha256_of_file
+
+    def absolute(path: str) -> dict:
+        return {"path": os.path.abspath(os.path.expanduser(path))}
+
+    pictures = [load_picture(record["base"]["path"], "BASE")]
+    pictures += [load_picture(style["path"], "REF") for style in record["styles"]]
+    start_picture, masks = pictures[0], []
+    if settings.init not in INITS:
+        record.setdefault("init", absolute(settings.init))
+        start_picture = load_picture(record["init"]["path"], "--init")
+    if settings.content_mask:
+        style_masks = settings.style_mask.split(",")
+        if len(style_masks) != len(record["styles"]):
+            raise InputError(
+                f"--style_mask: expected {len(record['styles'])}, one for each style picture. "
+                f"Received: {settings.style_mask!r}"
+            )
+        record.setdefault("masks", list(map(absolute, [settings.content_mask, *style_masks])))
+        masks = load_masks(*[entry["path"] for entry in record["masks"]])
+    for entry in pictures_read(record):
+        entry["sha256"] = sha256_of_file(entry["path"])
+    return pictures, start_picture, masks
+
+
+def build_extractor(
+    record: dict, settings: Settings, pictures: list, overwrite: bool, say: Callable
+):
+    """The network with its filters; where they are from is entered into the record."""
+    import preprocessing
+
+    with quiet_imports():
+        import keras
+
+        keras.ops.zeros(())  # the backend looks for devices now, and talks of it
+        import network
+        from weights import FITTING_ROWS, load_filters
+
+    layers = layers_in_use(settings)
+    enough = preprocessing.SMALLEST_SIDE * pictures[0].height // pictures[0].width + 1
+    small = preprocessing.size_for(pictures[0], max(FITTING_ROWS, enough))
+    fitting_images = preprocessing.images_at(pictures, small, settings)
+    source = settings.weights
+    if "weights" in record:  # what `auto` once chose, it stays with
+        source = record["weights"]["file"] or record["weights"]["source"]
+    filters, weights = load_filters(source, settings, layers, fitting_images, say)
+    if not overwrite and weights != {"input": "caffe"} | record.get("weights", weights):
+        raise InputError(
+            f"--weights: expected the filters that the run began with, or --overwrite. "
+            f"Received: others from {source}"
+        )
+    precision = settings.precision
+    if precision == "auto":
+        precision = record.get("precision") or network.processor_precision()
+    record |= {"weights": weights, "precision": precision, "versions": versions()}
+    return network.feature_extractor(
+        settings.network,
+        filters,
+        layers,
+        settings.pooling,
+        precision,
+        settings.borders,
+        settings.taps,
+        weights["input"],
+    )
 
 
 def paint_stretch(
@@ -282,6 +304,9 @@ def minimise(evaluator, iterations: int, settings: Settings, on_iteration: Calla
             x = keras.ops.convert_to_numpy(variable).astype(np.float64)
             evaluator.loss(x)
             optimizer.apply([evaluator.grads(x).astype(np.float32)], [variable])
+            if settings.clip:
+                pixels = keras.ops.convert_to_numpy(variable).reshape(-1, 3)
+                variable.assign(np.clip(pixels, *VALID_RANGE.T).ravel())
             mark(keras.ops.convert_to_numpy(variable))
         mark(keras.ops.convert_to_numpy(variable), last=True)
         return
@@ -362,13 +387,15 @@ def continued(
             f"{names}: expected as in the run that is resumed, or --overwrite. Received: "
             + ", ".join(f"{getattr(settings, name)!r}" for name in changed if name != "iter")
         )
-    for name in {"height", "scales"} & set(changed):  # the sizes are what is half done
+    for name in {"height", "width", "scales"} & set(changed):  # the sizes are what is half done
         raise InputError(
             f"--{name}: expected {getattr(before, name)}, as in the run that is resumed; start "
             f"another run with --init PICTURE instead. Received: {getattr(settings, name)}"
         )
     for name in {"weights", "init"} & set(changed):
         record.pop(name, None)
+    if {"content_mask", "style_mask"} & set(changed):
+        record.pop("masks", None)
     for entry in pictures_read(record):
         existing_file(entry["path"], "--resume")
         if not overwrite and sha256_of_file(entry["path"]) != entry["sha256"]:

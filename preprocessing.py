@@ -220,7 +220,7 @@ def with_colors_of(pixels: np.ndarray, content: np.ndarray) -> np.ndarray:
     return np.array(Image.merge("YCbCr", (luminance, blue, red)).convert("RGB"))
 
 
-def load_masks(content_mask: str, style_masks: list[str]) -> list[Image.Image]:
+def load_masks(content_mask: str, *style_masks: str) -> list[Image.Image]:
     """Index pictures: of the content, then of each style picture.
 
     Raises:
