@@ -8,7 +8,11 @@ colours; a colour of CONTENT_MASK must be in STYLE_MASK too. PREFIX.png is the p
 
 import sys
 
-from sheet import load_picture, make_settings, run_recipe, size_for, transfer
+from sheet import run_recipe  # first: the path
+
+from neural_style_transfer import transfer
+from preprocessing import load_picture, size_for
+from settings import make_settings
 
 DEFAULTS = {
     "height": 256,

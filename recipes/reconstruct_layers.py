@@ -84,7 +84,8 @@ PATHS = {
     "STYLE": "the style picture",
     "PREFIX": "the sheet's name without .png",
 }
+OPTIONS = (WORKERS,)
 TAKEN = ("content_weight", "style_weight", "content_layers", "style_layers")
 
 if __name__ == "__main__":
-    sys.exit(run_recipe(reconstruct, __doc__, PATHS, DEFAULTS, (WORKERS,), TAKEN))
+    sys.exit(run_recipe(reconstruct, __doc__, PATHS, DEFAULTS, OPTIONS, TAKEN))

@@ -10,21 +10,12 @@ distance, mean of red, green and blue, in levels). PREFIX.png shows the textures
 import sys
 
 import numpy as np
+from PIL import Image
 from scipy.stats import wasserstein_distance
-from sheet import (
-    WORKERS,
-    Image,
-    InputError,
-    check,
-    load_picture,
-    make_settings,
-    make_sheet,
-    paint_cells,
-    resize,
-    run_recipe,
-    save_sheet,
-    style_size,
-)
+from sheet import WORKERS, check, make_sheet, paint_cells, run_recipe, save_sheet  # first: the path
+
+from preprocessing import load_picture, resize, style_size
+from settings import InputError, make_settings
 
 SEEDS = 5
 DEFAULTS = {
@@ -111,6 +102,7 @@ def report(table: dict[str, np.ndarray], source: tuple[float, float, float]) -> 
 
 PATHS = {"STYLE": "the picture of the texture", "PREFIX": "the sheet's name without .png"}
 OPTIONS = (WORKERS, ("seeds", SEEDS, "noise starts each way"))
+TAKEN = ("style_loss",)
 
 if __name__ == "__main__":
-    sys.exit(run_recipe(compare, __doc__, PATHS, DEFAULTS, OPTIONS, ("style_loss",)))
+    sys.exit(run_recipe(compare, __doc__, PATHS, DEFAULTS, OPTIONS, TAKEN))

@@ -7,15 +7,9 @@ weight moves from STYLE1 to STYLE2 in equal steps. PREFIX.png is the sheet.
 
 import sys
 
-from sheet import (
-    WORKERS,
-    InputError,
-    check,
-    make_sheet,
-    paint_cells,
-    run_recipe,
-    save_sheet,
-)
+from sheet import WORKERS, check, make_sheet, paint_cells, run_recipe, save_sheet  # first: the path
+
+from settings import InputError
 
 STEPS = 5
 DEFAULTS = {"height": 192, "scales": "0.5:1,1:1", "iter": 2, "evaluations": 30}
@@ -72,7 +66,7 @@ PATHS = {
     "PREFIX": "the sheet's name without .png",
 }
 OPTIONS = (WORKERS, ("steps", STEPS, "pictures in the strip, both ends among them"))
+TAKEN = ("style_blend", "content_mask", "style_mask")
 
 if __name__ == "__main__":
-    taken = ("style_blend", "content_mask", "style_mask")
-    sys.exit(run_recipe(interpolate, __doc__, PATHS, DEFAULTS, OPTIONS, taken))
+    sys.exit(run_recipe(interpolate, __doc__, PATHS, DEFAULTS, OPTIONS, TAKEN))

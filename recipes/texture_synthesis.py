@@ -8,7 +8,9 @@ as much as the source. PREFIX.png is the texture.
 
 import sys
 
-from sheet import run_recipe, transfer
+from sheet import run_recipe  # first: the path
+
+from neural_style_transfer import transfer
 
 DEFAULTS = {
     "height": 256,

@@ -9,7 +9,9 @@ near 0.03. PREFIX.png is the sheet.
 
 import sys
 
-from sheet import WORKERS, check, make_sheet, paint_cells, positive, run_recipe, save_sheet
+from sheet import WORKERS, check, make_sheet, paint_cells, run_recipe, save_sheet  # first: the path
+
+from settings import positive
 
 BLOCKS = range(1, 6)
 RATIOS = "0.003,0.01,0.03,0.1"
