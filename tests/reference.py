@@ -4,7 +4,6 @@ Nothing of the program is used here.
 """
 
 import numpy as np
-import scipy.linalg
 
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 
@@ -125,12 +124,16 @@ def moments_loss(scale, f, s):
 
 
 def wasserstein_loss(scale, f, s):
-    """Squared Wasserstein-2 distance between normal distributions (Olkin and Pukelsheim, 1982)."""
-    c, c_style = np.cov(f.T, bias=True), np.cov(s.T, bias=True)
-    root = scipy.linalg.sqrtm(c_style)
-    cross = scipy.linalg.sqrtm(root @ c @ root).real
+    """Squared Wasserstein-2 distance between normal distributions (Olkin and Pukelsheim, 1982).
+
+    tr(C_S^½ C C_S^½)^½ is the sum of the singular values of F Sᵀ, centred, over √(M·M'): no root of a
+    matrix that may be singular.
+    """
     mean = ((f.mean(axis=0) - s.mean(axis=0)) ** 2).sum()
-    distance = mean + np.trace(c + c_style - 2 * cross)
+    centred = [(x - x.mean(axis=0)) / np.sqrt(len(x)) for x in (f, s)]
+    triangles = [np.linalg.qr(x, mode="r") for x in centred]
+    cross = np.linalg.svd(triangles[0] @ triangles[1].T, compute_uv=False).sum()
+    distance = mean + sum((x**2).sum() for x in centred) - 2 * cross
     return distance / (s**2).mean(axis=0).sum() if scale == "relative" else distance
 
 

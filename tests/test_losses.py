@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import reference
+import scipy.linalg
 from numpy.testing import assert_allclose
+from skimage.exposure import match_histograms
 
 import losses
+from objective import value_and_grad
 
-SCALES = ["keras", "relative"]
+SCALES = ["keras", "relative", "gatys", "matconvnet", "pytorch"]
 
 
 @pytest.fixture(scope="module")
@@ -36,19 +39,23 @@ def test_the_squared_error_is_a_sum(features):
     assert_allclose(losses.squared_error(*features), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("scale", SCALES)
-def test_the_content_factor_makes_the_squared_error_the_content_loss(scale, features):
+def test_the_content_factor_makes_the_squared_error_the_content_loss(scale, layers, features):
     f, p = features
-    loss = losses.content_factor(scale, p) * losses.squared_error(f, p)
-    assert_allclose(loss, reference.content_loss(scale, flat(f), flat(p)), rtol=1e-5)
+    loss = losses.content_factor(scale, p, layers) * losses.squared_error(f, p)
+    assert_allclose(loss, reference.content_loss(scale, flat(f), flat(p), layers), rtol=1e-5)
 
 
+@pytest.mark.parametrize("layers", [1, 5])
 @pytest.mark.parametrize("scale", SCALES)
-def test_the_style_factor_makes_the_squared_error_the_style_loss(scale, features):
+def test_the_style_factor_makes_the_squared_error_the_style_loss(scale, layers, features):
     f, s = features
     gram, target = losses.gram_matrix(f), losses.gram_matrix(s)
-    loss = losses.style_factor(scale, target, (28, 36)) * losses.squared_error(gram, target)
-    assert_allclose(loss, reference.style_loss(scale, flat(f), flat(s), (28, 36)), rtol=1e-5)
+    factor = losses.style_factor(scale, target, (28, 36), 7 * 9, layers)
+    loss = factor * losses.squared_error(gram, target)
+    expected = reference.style_loss(scale, flat(f), flat(s), (28, 36), layers)
+    assert_allclose(loss, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (5, 13), (2, 2)])
@@ -74,3 +81,193 @@ def test_a_black_target_divides_by_no_zero(factor):
     else:
         value = losses.style_factor("relative", np.zeros((3, 3), np.float32), (4, 4))
     assert np.isfinite(float(value))
+
+
+# Histograms
+
+
+def image_like(matrix):
+    """(M, N) as features (1, M, 1, N)."""
+    return matrix[None, :, None, :].astype(np.float32)
+
+
+def matched(o, s):
+    target = losses.quantiles(image_like(s))
+    return np.asarray(losses.histogram_match(image_like(o), target))[0, :, 0].astype(np.float64)
+
+
+RANDOM = {
+    "uniform": lambda rng, size: rng.uniform(-1, 3, size),
+    "normal": lambda rng, size: rng.normal(0, 2, size),
+    "skewed": lambda rng, size: rng.gamma(0.5, 3, size),
+    "heavy-tailed": lambda rng, size: rng.lognormal(0, 1, size),
+}
+
+
+@pytest.mark.parametrize("positions, style_positions", [(20000, 20000), (30000, 7000), (999, 4000)])
+@pytest.mark.parametrize("target", RANDOM)
+@pytest.mark.parametrize("kind", RANDOM)
+def test_histograms_are_matched_as_by_sorting_to_1_percent(
+    kind, target, positions, style_positions
+):
+    rng = np.random.default_rng(6)
+    o = RANDOM[kind](rng, (positions, 2))
+    s = 5 * RANDOM[target](rng, (style_positions, 2)) + 1
+    found = matched(o, s)
+    expectations = [reference.matched_by_sorting(o, s)]
+    if positions > 1000:  # its levels, (k + 1) / M, are half a rank off those from 0 to 1
+        expectations.append(match_histograms(o, s, channel_axis=-1))
+    for expected in expectations:
+        error = np.sqrt(np.mean((found - expected) ** 2, axis=0)) / s.std(axis=0)
+        assert (error < 0.01).all()
+
+
+def test_a_matched_histogram_has_the_target_s_moments_and_keeps_the_order():
+    rng = np.random.default_rng(7)
+    o, s = rng.normal(3, 1, (5000, 3)), rng.gamma(2, 4, (8000, 3))
+    found = matched(o, s)
+    assert_allclose(found.mean(axis=0), s.mean(axis=0), rtol=0.01)
+    assert_allclose(found.std(axis=0), s.std(axis=0), rtol=0.01)
+    assert (np.diff(np.take_along_axis(found, o.argsort(axis=0), axis=0), axis=0) >= 0).all()
+
+
+def test_features_matched_to_themselves_do_not_change():
+    features = np.random.default_rng(8).gamma(0.5, 30, (9000, 2))
+    error = matched(features, features) - features
+    assert (np.sqrt(np.mean(error**2, axis=0)) < 0.01 * features.std(axis=0)).all()
+
+
+def test_features_of_many_zeros_are_matched_as_by_sorting():
+    rng = np.random.default_rng(9)
+    o = np.maximum(rng.normal(-0.5, 1, (6000, 3)), 0)  # 69 % zeros
+    s = np.maximum(rng.normal([0.5, -0.3, -2], 2, (4000, 3)), 0)  # 40 %, 56 % and 84 %
+    found, expected = matched(o, s), reference.matched_by_sorting(o, s)
+    assert np.isfinite(found).all()
+    error = np.sqrt(np.mean((found - expected) ** 2, axis=0))
+    assert (error < 0.01 * s.std(axis=0)).all()
+    assert (found[:, 1:][o[:, 1:] == 0] == 0).all()  # zeros stay where zero is the style's median
+
+
+@pytest.mark.parametrize("value", [0, -7.25, 1e4, 1e-7])
+def test_a_constant_channel_gets_the_style_s_median_and_any_channel_a_constant_style(value):
+    rng = np.random.default_rng(10)
+    constant, other = np.full((500, 1), value), rng.normal(5, 2, (800, 1))
+    found = matched(constant, other)
+    assert_allclose(found, np.median(other), atol=0.02 * other.std())
+    assert_allclose(matched(other, constant), value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("positions", [1, 2, 3])
+def test_very_few_positions_are_matched(positions):
+    o = np.arange(positions, dtype=float)[:, None]
+    s = np.array([[10.0], [20], [30]])
+    assert_allclose(matched(o, s), reference.matched_by_sorting(o, s), rtol=1e-3)
+    assert np.isfinite(matched(s, o)).all()
+
+
+def test_the_gradient_of_the_histogram_loss_goes_through_the_features_only():
+    rng = np.random.default_rng(11)
+    o, s = image_like(rng.normal(size=(300, 4))), image_like(rng.gamma(2, size=(200, 4)))
+    target = losses.quantiles(s)
+
+    def loss(x):
+        return losses.squared_error(x, losses.histogram_match(x, target))[None]
+
+    _, gradient = value_and_grad(loss)(o)
+    expected = 2 * (o - np.asarray(losses.histogram_match(o, target)))
+    assert_allclose(gradient, expected, rtol=1e-5, atol=1e-5)
+
+
+# Wasserstein distance
+
+
+def distance(f, s):
+    mean, covariance = losses.moments(image_like(s))
+    root = losses.square_root(covariance)
+    return value_and_grad(lambda x: losses.wasserstein(x, mean, root)[None])(image_like(f))
+
+
+def relu_features(rng, positions, channels, rank):
+    """Correlated features behind a ReLU, (positions, channels)."""
+    mixed = rng.normal(size=(positions, rank)) @ rng.normal(size=(rank, channels))
+    return np.maximum(10 * mixed + rng.normal(0, 5, channels), 0)
+
+
+def test_moments_and_root_are_those_of_numpy_and_scipy(features):
+    mean, covariance = losses.moments(features[0])
+    expected = np.cov(flat(features[0]).T, bias=True)
+    assert_allclose(mean, flat(features[0]).mean(axis=0), rtol=1e-5)
+    assert_allclose(covariance, expected, rtol=1e-4, atol=1e-5 * expected.max())
+    root = scipy.linalg.sqrtm(expected)
+    assert_allclose(losses.square_root(expected), root, atol=1e-5 * root.max())
+
+
+@pytest.mark.parametrize("positions, style_positions", [(900, 900), (2500, 700)])
+@pytest.mark.parametrize("channels", [3, 64])
+def test_the_wasserstein_distance_is_that_of_scipy_s_roots(channels, positions, style_positions):
+    rng = np.random.default_rng(12)
+    f = relu_features(rng, positions, channels, 20)
+    s = relu_features(rng, style_positions, channels, 20)
+    value, _ = distance(f, s)
+    c, c_style = np.cov(f.T, bias=True), np.cov(s.T, bias=True)
+    root = scipy.linalg.sqrtm(c_style)
+    cross = scipy.linalg.sqrtm(root @ c @ root).real
+    shift = ((f.mean(axis=0) - s.mean(axis=0)) ** 2).sum()
+    assert_allclose(value[0], shift + np.trace(c + c_style - 2 * cross), rtol=1e-4)
+    assert_allclose(value[0], reference.wasserstein_loss("keras", f, s), rtol=1e-4)
+
+
+def test_the_wasserstein_distance_of_shifted_features_is_the_shift_and_of_scaled_ones_the_scale():
+    f = relu_features(np.random.default_rng(13), 400, 6, 6)
+    shift = np.arange(6)
+    assert_allclose(distance(f + shift, f)[0], (shift**2).sum(), rtol=1e-4)
+    spread = f - f.mean(axis=0)
+    expected = (spread**2).sum() / len(f)  # (2 − 1)² tr C
+    assert_allclose(distance(2 * spread, spread)[0], expected, rtol=1e-4)
+
+
+def test_the_wasserstein_distance_has_the_gradient_of_central_differences():
+    rng = np.random.default_rng(14)
+    f, s = relu_features(rng, 300, 8, 8), relu_features(rng, 200, 8, 8)
+    _, gradient = distance(f, s)
+    gradient = gradient[0, :, 0].astype(np.float64)
+    for _ in range(4):
+        direction, step = rng.normal(size=f.shape), 1e-4
+        ahead, behind = (
+            reference.wasserstein_loss("keras", f + sign * step * direction, s) for sign in (1, -1)
+        )
+        error = (ahead - behind) / (2 * step) - (gradient * direction).sum()
+        assert abs(error) < 1e-4 * np.linalg.norm(gradient)
+
+
+@pytest.mark.parametrize("positions", [900, 40])  # more and fewer than channels
+@pytest.mark.parametrize("channels", [16, 128])
+def test_equal_features_have_no_wasserstein_distance(positions, channels):
+    rng = np.random.default_rng(15)
+    f = relu_features(rng, positions, channels, 12)
+    shuffled = rng.permutation(f)
+    value, gradient = distance(shuffled, f)
+    assert abs(value[0]) < 1e-4 * np.mean(np.sum(f**2, axis=1))
+    usual = distance(relu_features(rng, positions, channels, 12), f)[1]
+    assert np.linalg.norm(gradient) < 0.05 * np.linalg.norm(usual)
+
+
+@pytest.mark.parametrize("case", ["few positions", "dead channels", "equal channels", "constant"])
+def test_the_wasserstein_distance_of_rank_deficient_features_is_finite(case):
+    rng = np.random.default_rng(16)
+    f, s = relu_features(rng, 60, 64, 8), relu_features(rng, 30, 64, 8)
+    if case == "dead channels":
+        f[:, ::2] = 0
+        s[:, ::3] = 0
+    if case == "equal channels":
+        f[:], s[:] = f[:, :1], s[:, :1]
+    if case == "constant":
+        f[:], s[:] = 3, 0
+    for one, other in [(f, s), (s, f)]:
+        value, gradient = distance(one, other)
+        assert np.isfinite(value).all() and np.isfinite(gradient).all()
+        assert np.abs(gradient).max() < 100 * max(np.abs(f).max(), np.abs(s).max())
+        assert_allclose(value[0], reference.wasserstein_loss("keras", one, other), rtol=1e-4)
+        # Stepping down the slope leads down.
+        lower, _ = distance(one - 0.1 * len(one) / 2 * gradient[0, :, 0], other)
+        assert lower[0] < value[0]
