@@ -58,13 +58,13 @@ class Settings:
         ("lanczos", "bicubic", "nearest"),
     )
 
-    iter: int = choice(7, "optimisation", "iterations; a picture is saved after each")
+    iter: int = choice(5, "optimisation", "iterations; a picture is saved after each")
     evaluations: int = choice(20, "optimisation", "evaluations of loss and gradient per iteration")
     scales: str = choice(
         "auto",
         "optimisation",
         "coarse to fine: sizes as fractions of the height, each with its share of the iterations, "
-        "0.25:3,0.5:2,1:2; auto: in steps of 1.75 from 128 rows or more",
+        "0.25:3,0.5:2,1:2; auto: in steps of 1.75 from 140 rows or more",
     )
     optimizer: str = choice("lbfgs", "optimisation", "what minimises the loss", ("lbfgs", "adam"))
     clip: bool = choice(
@@ -304,13 +304,13 @@ def parse_scales(text: str) -> list[tuple[float, float]]:
 def scales_of(settings: Settings) -> list[tuple[float, float]]:
     """The scales of a run as `parse_scales` gives them.
 
-    `auto` starts at 128 rows or more: at fewer, fitted filters lose the content (measured from 64
-    and 82 rows). The coarsest size, which is cheap and where large strokes form, has 3 shares.
+    `auto` starts at 140 rows or more: at fewer, fitted filters lose the content (seen from 64, 82
+    and 131 rows). The coarsest size, which is cheap and where large strokes form, has 3 shares.
     """
     if settings.scales != "auto":
         return parse_scales(settings.scales)
     fractions = [1.0]
-    while settings.height * fractions[0] / 1.75 >= 128:
+    while settings.height * fractions[0] / 1.75 >= 140:
         fractions.insert(0, fractions[0] / 1.75)
     return [(fraction, 2 if index else 3) for index, fraction in enumerate(fractions)]
 
