@@ -367,13 +367,20 @@ def original_loss(settings, filters: dict, pictures: list):
 
 
 def psnr(path: str, other: str) -> float:
-    """Peak signal-to-noise ratio between two pictures of one size, in dB."""
+    """Peak signal-to-noise ratio between two pictures of one size, in dB.
+
+    Keras 2's `save_img` stretches a picture's values to 0..255; so both are stretched first.
+    """
     import numpy as np
 
     from preprocessing import load_picture
 
-    a, b = (np.asarray(load_picture(p), np.float64) for p in (path, other))
-    error = np.mean((a - b) ** 2)
+    def stretched(path: str):
+        pixels = np.asarray(load_picture(path), np.float64)
+        pixels = pixels - pixels.min()
+        return pixels * (255 / max(pixels.max(), 1))
+
+    error = np.mean((stretched(path) - stretched(other)) ** 2)
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 
 
@@ -384,11 +391,11 @@ def seconds_of(run: dict, iteration: int) -> float:
 
 
 def seconds_to(run: dict, loss: float) -> float | None:
-    """Seconds of evaluations until a loss is reached, but for its rounding to 7 digits, or None."""
+    """Seconds of evaluations until a loss is reached, but for rounding along the path, or None."""
     spent = 0.0
     for value, seconds in zip(run["losses"], run["seconds"], strict=True):
         spent += seconds
-        if value <= loss * (1 + 1e-6):
+        if value <= loss * (1 + 1e-4):
             return spent
     return None
 

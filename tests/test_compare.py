@@ -207,12 +207,16 @@ def test_the_height_is_the_original_s_own(base, style, tmp_path, monkeypatch):
 
 
 def test_psnr(tmp_path):
-    picture = draw(20, 20, seed=4)
-    picture.save(tmp_path / "a.png")
-    pixels = np.asarray(picture).astype(int)
-    other = np.where(pixels < 128, pixels + 5, pixels - 5).astype(np.uint8)
-    Image.fromarray(other).save(tmp_path / "b.png")
-    assert compare.psnr(tmp_path / "a.png", tmp_path / "b.png") == pytest.approx(34.15, abs=0.01)
+    picture = np.asarray(draw(20, 20, seed=4)).astype(np.float64)
+    picture[0, 0], picture[0, 1] = 0, 255
+    error = np.zeros_like(picture)
+    error[1:] = np.where(picture[1:] < 128, 5, -5)
+    darker = picture / 2 + 20  # as the other program saves it, without stretching
+    for name, pixels in (("a", picture), ("b", picture + error), ("c", darker)):
+        Image.fromarray(np.rint(pixels).astype(np.uint8)).save(tmp_path / f"{name}.png")
+    expected = 10 * np.log10(255**2 / np.mean(error**2))
+    assert compare.psnr(tmp_path / "a.png", tmp_path / "b.png") == pytest.approx(expected)
+    assert compare.psnr(tmp_path / "a.png", tmp_path / "c.png") > 45
     assert compare.psnr(tmp_path / "a.png", tmp_path / "a.png") == float("inf")
 
 
