@@ -13,9 +13,9 @@ from losses import TOTAL_VARIATION_SHARE
 from network import feature_extractor
 from objective import TERMS, make_objective
 from preprocessing import preprocess
-from settings import make_settings, parse_layers
+from settings import layers_in_use, make_settings
 
-SCALES = ["keras", "relative"]
+SCALES = ["keras", "relative", "gatys", "matconvnet", "pytorch"]
 SHALLOW = {
     "content_layers": "block2_conv2",
     "style_layers": "block1_conv1:0.7,block2_conv1:0.3",
@@ -27,9 +27,13 @@ def image_of(size, seed):
 
 
 def features_in_float64(filters, settings, image):
-    layers = {*parse_layers(settings, "content_layers"), *parse_layers(settings, "style_layers")}
     return reference.vgg(
-        image, filters[settings.network], settings.network, layers, settings.pooling
+        image,
+        filters[settings.network],
+        settings.network,
+        layers_in_use(settings),
+        settings.pooling,
+        taps=settings.taps,
     )
 
 
@@ -43,11 +47,12 @@ def expected_terms(filters, settings, content, styles, image, layers, blend):
         [
             settings.content_weight
             * sum(
-                w * reference.content_loss(scale, f[name], p[name]) for name, w in layers[0].items()
+                w * reference.content_loss(scale, f[name], p[name], len(layers[0]))
+                for name, w in layers[0].items()
             ),
             settings.style_weight
             * sum(
-                share * w * reference.style_loss(scale, f[name], of[name], size)
+                share * w * reference.style_loss(scale, f[name], of[name], size, len(layers[1]))
                 for name, w in layers[1].items()
                 for share, of in zip(blend, s, strict=True)
             ),
@@ -58,17 +63,19 @@ def expected_terms(filters, settings, content, styles, image, layers, blend):
 
 @pytest.fixture(scope="module")
 def extractor(filters):
-    """Extractors by network, deepest layer and pooling, each built once."""
+    """Extractors by network, layers, pooling and taps, each built once."""
     built = {}
 
     def build(settings) -> keras.Model:
-        layers = sorted(
-            parse_layers(settings, "content_layers") | parse_layers(settings, "style_layers")
-        )
-        key = settings.network, settings.pooling, *layers
+        layers = layers_in_use(settings)
+        key = settings.network, settings.pooling, settings.taps, *layers
         if key not in built:
             built[key] = feature_extractor(
-                settings.network, filters[settings.network], layers, settings.pooling
+                settings.network,
+                filters[settings.network],
+                layers,
+                settings.pooling,
+                taps=settings.taps,
             )
         return built[key]
 
@@ -94,6 +101,7 @@ CASES = {
     "tv weight 0": ({"tv_weight": 0}, [(28, 20)], [1]),
     "l2 pooling, VGG16": ({"pooling": "l2", "network": "vgg16"}, [(28, 20)], [1]),
     "max pooling": ({"pooling": "max"}, [(28, 20)], [1]),
+    "before the ReLU": ({"taps": "conv"}, [(28, 20)], [1]),
 }
 LAYERS = {
     "a layer weighted otherwise": (
@@ -102,6 +110,8 @@ LAYERS = {
     ),
     "a layer in both losses": ({"block2_conv1": 1}, {"block1_conv1": 0.5, "block2_conv1": 0.5}),
 }
+# With them all terms are of about one size.
+TV_WEIGHTS = {"keras": 1, "relative": 1000, "gatys": 1, "matconvnet": 1e-3, "pytorch": 1e-6}
 USUAL = {"block2_conv2": 1}, {"block1_conv1": 0.7, "block2_conv1": 0.3}
 
 
@@ -130,8 +140,10 @@ def test_without_weights_the_five_style_layers_count_a_fifth_each(filters, extra
 
 @pytest.mark.parametrize(
     "scale, pooling, targets",
-    [(scale, pooling, "cached") for scale in SCALES for pooling in ("average", "max", "l2")]
-    + [("keras", "max", "batch")],
+    [(scale, pooling, "cached") for scale in SCALES[:2] for pooling in ("average", "max", "l2")]
+    + [("keras", "max", "batch")]
+    + [("gatys", "average", "cached"), ("matconvnet", "average", "batch")]
+    + [("pytorch", "max", "batch")],
 )
 def test_the_gradient_is_that_of_central_differences(filters, extractor, scale, pooling, targets):
     settings = make_settings(
@@ -139,7 +151,7 @@ def test_the_gradient_is_that_of_central_differences(filters, extractor, scale, 
         pooling=pooling,
         targets=targets,
         style_fit="stretch",
-        tv_weight={"keras": 1, "relative": 1000}[scale],  # all terms of about one size
+        tv_weight=TV_WEIGHTS[scale],
         **SHALLOW,
     )
     content, image, style = (image_of((12, 14), seed) for seed in (1, 2, 3))
@@ -167,6 +179,9 @@ def test_the_gradient_is_that_of_central_differences(filters, extractor, scale, 
         ("vgg16", (48, 33), 1, "keras"),
         ("vgg16", (32, 32), 2, "relative"),
         ("vgg19", (35, 64), 3, "keras"),
+        ("vgg19", (35, 40), 1, "gatys"),
+        ("vgg19", (32, 40), 2, "matconvnet"),
+        ("vgg19", (33, 32), 1, "pytorch"),
     ],
 )
 def test_batch_and_cached_targets_agree(extractor, network, size, styles, scale):
@@ -199,6 +214,269 @@ def test_a_flat_picture_has_a_finite_gradient(extractor):
         black = np.zeros((1, 16, 16, 3), np.float32)
         terms, gradient = make_objective(extractor(settings), black, [black], settings)(black)
         assert np.isfinite(terms).all() and np.isfinite(gradient).all()
+
+
+# The other systems as they are published
+
+
+FIFTHS = {f"block{block}_conv1": 1 / 5 for block in range(1, 6)}
+PRESETS = {
+    # content weight, style weight, (content layers, style layers)
+    "gatys": (1, 1000, ({"block4_conv2": 1}, FIFTHS)),
+    "tensorflow-vgg19": (1, 500, ({"block4_conv2": 0.5, "block5_conv2": 0.5}, FIFTHS)),
+    "pytorch": (
+        1,
+        1e6,
+        (
+            {"block2_conv2": 1},
+            {f"block{n}": 1 for n in ("1_conv1", "1_conv2", "2_conv1", "2_conv2", "3_conv1")},
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_s_terms_are_those_of_its_formulas(filters, extractor, preset):
+    content_weight, style_weight, layers = PRESETS[preset]
+    by_hand = make_settings(  # what the formulas are taken with owes nothing to the preset
+        loss_scale={"tensorflow-vgg19": "matconvnet"}.get(preset, preset),
+        content_weight=content_weight,
+        style_weight=style_weight,
+        tv_weight=0,
+        content_layers=",".join(layers[0]),
+        style_layers=",".join(layers[1]),
+        pooling="max" if preset == "pytorch" else "average",
+        taps="conv" if preset == "pytorch" else "relu",
+    )
+    content, image, style = (image_of((32, 35), seed) for seed in (1, 2, 3))
+    expected = expected_terms(filters, by_hand, content, [style], image, layers, [1])
+    assert expected[0] > 0 and expected[1] > 0 and expected[2] == 0
+    for targets in ("cached", "batch"):
+        settings = make_settings(preset, targets=targets)
+        terms, _ = make_objective(extractor(settings), content, [style], settings)(image)
+        assert_allclose(terms, expected, rtol=1e-5)
+
+
+# Other style losses
+
+
+STYLE_LOSSES = {
+    "histogram": reference.histogram_loss,
+    "moments": reference.moments_loss,
+    "wasserstein": reference.wasserstein_loss,
+}
+TWO_LAYERS = {"histogram_layers": "block1_conv2:0.4,block2_conv1:0.6", "histogram_weight": 2.5}
+
+
+def expected_style(filters, settings, style, image):
+    """The style term of a loss in STYLE_LOSSES, or of gram+histogram."""
+    f, s = (features_in_float64(filters, settings, picture) for picture in (image, style))
+    scale, total = settings.loss_scale, 0.0
+    for kind in settings.style_loss.split("+"):
+        layers = {"block1_conv1": 0.7, "block2_conv1": 0.3}
+        if kind == "histogram":
+            layers = {"block1_conv2": 0.4 * 2.5, "block2_conv1": 0.6 * 2.5}
+        for name, weight in layers.items():
+            if kind == "gram":
+                part = reference.style_loss(scale, f[name], s[name], image.shape[1:3], 2)
+            else:
+                part = STYLE_LOSSES[kind](scale, f[name], s[name])
+            total += weight * part
+    return settings.style_weight * total
+
+
+@pytest.mark.parametrize(
+    "style_loss, tolerance",
+    [("moments", 1e-5), ("wasserstein", 1e-4), ("histogram", 1e-2), ("gram+histogram", 1e-2)],
+)
+@pytest.mark.parametrize("scale, targets", [("relative", "cached"), ("keras", "batch")])
+def test_the_style_term_is_that_of_its_formula(
+    filters, extractor, style_loss, tolerance, scale, targets
+):
+    settings = make_settings(
+        style_loss=style_loss,
+        loss_scale=scale,
+        style_weight=3,
+        targets=targets,
+        **SHALLOW,
+        **TWO_LAYERS,
+    )
+    content, image = image_of((28, 20), 1), image_of((28, 20), 2)
+    style = image_of((28, 20) if targets == "batch" else (21, 35), 3)
+    terms, _ = make_objective(extractor(settings), content, [style], settings)(image)
+    assert_allclose(terms[1], expected_style(filters, settings, style, image), rtol=tolerance)
+
+
+@pytest.mark.parametrize("style_loss", ["moments", "wasserstein"])
+def test_the_style_term_s_gradient_is_that_of_central_differences(filters, extractor, style_loss):
+    settings = make_settings(style_loss=style_loss, content_weight=0, tv_weight=0, **SHALLOW)
+    image, style = image_of((12, 14), 2), image_of((16, 13), 3)
+    _, gradient = make_objective(extractor(settings), image, [style], settings)(image)
+    rng, step = np.random.default_rng(5), 1e-4
+    for _ in range(3):
+        direction = rng.normal(size=image.shape)
+        image64 = image.astype(np.float64)
+        ahead, behind = (
+            expected_style(filters, settings, style, image64 + sign * step * direction)
+            for sign in (1, -1)
+        )
+        error = (ahead - behind) / (2 * step) - (gradient.astype(np.float64) * direction).sum()
+        assert abs(error) < 1e-3 * np.linalg.norm(gradient)
+
+
+def test_the_histogram_term_s_gradient_takes_the_matched_features_as_constant(filters, extractor):
+    settings = make_settings(
+        style_loss="histogram",
+        loss_scale="keras",
+        content_weight=0,
+        tv_weight=0,
+        histogram_layers="block1_conv2:0.4,block2_conv1:0.6",
+        content_layers="block2_conv1",
+    )
+    image, style = image_of((20, 22), 2), image_of((24, 21), 3)
+    _, gradient = make_objective(extractor(settings), image, [style], settings)(image)
+    f, s = (features_in_float64(filters, settings, picture) for picture in (image, style))
+    weights = {"block1_conv2": 0.4, "block2_conv1": 0.6}
+    matched = {name: reference.matched_by_sorting(f[name], s[name]) for name in weights}
+
+    def loss(x):
+        o = features_in_float64(filters, settings, x)
+        return sum(w * ((o[name] - matched[name]) ** 2).sum() for name, w in weights.items())
+
+    rng, step = np.random.default_rng(5), 1e-4
+    for _ in range(3):
+        direction = rng.normal(size=image.shape)
+        image64 = image.astype(np.float64)
+        slope = (loss(image64 + step * direction) - loss(image64 - step * direction)) / (2 * step)
+        error = slope - (gradient.astype(np.float64) * direction).sum()
+        assert abs(error) < 0.01 * np.linalg.norm(gradient)
+
+
+@pytest.mark.parametrize("style_loss", ["histogram", "wasserstein", "moments"])
+@pytest.mark.parametrize("taps", ["relu", "conv"])
+def test_a_flat_picture_and_a_black_style_have_finite_terms(extractor, style_loss, taps):
+    settings = make_settings(style_loss=style_loss, taps=taps, **SHALLOW, **TWO_LAYERS)
+    black, picture = np.zeros((1, 16, 18, 3), np.float32), image_of((16, 18), 1)
+    for image, style in [(black, black), (black, picture), (picture, black)]:
+        evaluate = make_objective(extractor(settings), picture, [style], settings)
+        terms, gradient = evaluate(image)
+        assert np.isfinite(terms).all() and np.isfinite(gradient).all()
+
+
+# Masks
+
+
+RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 255, 0)
+
+
+def halves(size, at=0.5, colors=(RED, BLUE)):
+    """Regions left and right of a column."""
+    left = np.zeros(size, bool)
+    left[:, : round(at * size[1])] = True
+    return dict(zip(colors, (left, ~left), strict=True))
+
+
+def masked_style(filters, settings, styles, image, masks, blend):
+    """The style term with masks, region by region, written without the program."""
+    total = 0.0
+    f = reference.vgg(image, filters["vgg19"], "vgg19", layers_in_use(settings), settings.pooling)
+
+    def carried(mask, level):  # the middle of each patch of pixels
+        rows, columns = mask.shape[0] >> level, mask.shape[1] >> level
+        down = ((np.arange(rows) + 0.5) * mask.shape[0] / rows).astype(int)
+        right = ((np.arange(columns) + 0.5) * mask.shape[1] / columns).astype(int)
+        return mask[down][:, right].ravel()
+
+    for color, region in masks[0].items():
+        there = [i for i in range(len(styles)) if color in masks[1 + i]]
+        for i in there:
+            own = masks[1 + i][color]
+            s = reference.vgg(
+                styles[i] * own[None, :, :, None],
+                filters["vgg19"],
+                "vgg19",
+                layers_in_use(settings),
+                settings.pooling,
+            )
+            share = region.mean() * blend[i] / sum(blend[j] for j in there)
+            for name, weight in {"block1_conv1": 0.7, "block2_conv1": 0.3}.items():
+                level = int(name[5]) - 1
+                inside, target = f[name][carried(region, level)], s[name][carried(own, level)]
+                loss = reference.style_loss("relative", inside, target, image.shape[1:3], 2)
+                total += share * weight * loss
+    return settings.style_weight * total
+
+
+def test_with_masks_the_style_term_is_the_sum_over_regions_by_their_area(filters, extractor):
+    settings = make_settings(style_blend="3,1", **SHALLOW)
+    content, image = image_of((28, 20), 1), image_of((28, 20), 2)
+    styles = [image_of((24, 36), 3), image_of((22, 30), 4)]
+    third = halves((28, 20), 0.3)
+    top = np.arange(28)[:, None] < 9
+    regions = {RED: third[RED], BLUE: third[BLUE] & ~top, GREEN: third[BLUE] & top}
+    masks = [regions, halves((24, 36), 0.6), halves((22, 30), 0.4, (RED, GREEN))]
+    terms, _ = make_objective(extractor(settings), content, styles, settings, masks)(image)
+    expected = masked_style(filters, settings, styles, image, masks, [0.75, 0.25])
+    assert_allclose(terms[1], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("style_loss", ["gram", "histogram", "wasserstein", "moments"])
+def test_regions_do_not_leak(extractor, style_loss):
+    """Another style on the right changes nothing on the left, not by the last bit."""
+    settings = make_settings(
+        style_loss=style_loss, content_weight=0, tv_weight=0, **SHALLOW, **TWO_LAYERS
+    )
+    size = 24, 40
+    image, style = image_of(size, 2), image_of(size, 3)
+    changed = style.copy()
+    changed[:, :, 20:] = image_of(size, 4)[:, :, 20:]
+    both, left = halves(size), {RED: halves(size)[RED]}
+    found = {}
+    for name, painted in (("before", style), ("after", changed)):
+        alone = make_objective(extractor(settings), image, [painted], settings, [left, both])
+        whole = make_objective(extractor(settings), image, [painted], settings, [both, both])
+        found[name] = alone(image), whole(image)
+    (before, before_whole), (after, after_whole) = found["before"], found["after"]
+    assert before[0][1] == after[0][1] and (before[1] == after[1]).all()
+    assert before_whole[0][1] != after_whole[0][1]
+    # Pixels that only the left region's features see are pulled as before.
+    far_left = np.s_[:, :, :8]
+    assert_allclose(after_whole[1][far_left], before_whole[1][far_left], rtol=1e-5, atol=1e-12)
+    assert np.abs(after_whole[1] - before_whole[1]).max() > 0
+
+
+def test_one_region_everywhere_is_as_no_mask(extractor):
+    settings = make_settings(**SHALLOW)
+    content, image, style = image_of((28, 20), 1), image_of((28, 20), 2), image_of((21, 35), 3)
+    masks = [{RED: np.ones((28, 20), bool)}, {RED: np.ones((21, 35), bool)}]
+    plain = make_objective(extractor(settings), content, [style], settings)(image)
+    found = make_objective(extractor(settings), content, [style], settings, masks)(image)
+    assert_allclose(found[0], plain[0], rtol=1e-5)
+    assert_allclose(found[1], plain[1], rtol=1e-3, atol=1e-6 * np.abs(plain[1]).max())
+
+
+@pytest.mark.parametrize(
+    "where, style_loss", [("content", "gram"), ("style", "gram+histogram"), ("both", "wasserstein")]
+)
+def test_a_region_too_small_for_deep_layers_counts_where_it_is_seen(extractor, where, style_loss):
+    settings = make_settings(style_loss=style_loss, tv_weight=0)
+    image, style = image_of((48, 48), 2), image_of((48, 48), 3)
+    speck = np.zeros((48, 48), bool)
+    speck[0:2, 0:2] = True
+    few, half = {RED: speck, BLUE: ~speck}, halves((48, 48))
+    masks = [few if where != "style" else half, few if where != "content" else half]
+    evaluate = make_objective(extractor(settings), image, [style], settings, masks)
+    terms, gradient = evaluate(image)
+    assert np.isfinite(terms).all() and np.isfinite(gradient).all() and terms[1] > 0
+
+
+def test_regions_that_no_style_has_at_a_size_leave_no_style_term(extractor):
+    settings = make_settings(**SHALLOW)
+    image = image_of((20, 20), 2)
+    masks = [{RED: np.ones((20, 20), bool)}, {BLUE: np.ones((20, 20), bool)}]
+    evaluate = make_objective(extractor(settings), image, [image], settings, masks)
+    terms, gradient = evaluate(image)
+    assert terms[1] == 0 and np.isfinite(gradient).all()
 
 
 @pytest.mark.skipif("NST_TEST_WEIGHTS" not in os.environ, reason="NST_TEST_WEIGHTS is not set")
