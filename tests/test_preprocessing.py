@@ -394,3 +394,130 @@ def test_a_large_picture_below_the_limit_is_read_without_a_warning(tmp_path, mon
     Image.new("RGB", (64, 64)).save(tmp_path / "picture.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
     assert load_picture(tmp_path / "picture.png").size == (64, 64)
+
+
+# Colours
+
+
+def statistics(pixels):
+    colors = pixels.reshape(-1, 3).astype(np.float64)
+    return colors.mean(axis=0), np.cov(colors.T)
+
+
+def soft(rows, columns, seed, low, high):
+    """A picture whose colours keep away from 0 and 255."""
+    pixels = np.asarray(draw(rows, columns, seed), np.float64)
+    return (low + pixels * (high - low) / 255).astype(np.uint8)
+
+
+def test_matched_colours_have_the_content_s_mean_and_covariance():
+    style, content = soft(80, 90, 1, 60, 200), soft(70, 60, 2, 100, 160)
+    found = preprocessing.match_colors(style, content)
+    assert found.shape == style.shape and found.dtype == np.uint8
+    assert 0 < found.min() and found.max() < 255  # nothing is clipped
+    (mean, covariance), (content_mean, content_covariance) = map(statistics, (found, content))
+    assert_allclose(mean, content_mean, atol=0.1)
+    # Rounding to whole values adds 1/12.
+    assert_allclose(covariance, content_covariance, atol=0.2 + 0.01 * content_covariance.max())
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (10, 100, 200)])
+def test_a_picture_of_one_colour_is_matched_without_a_fuss(colour):
+    flat = np.full((20, 20, 3), colour, np.uint8)
+    assert_allclose(preprocessing.match_colors(PIXELS, flat), flat[:1, :1] + 0.0 * PIXELS, atol=1)
+    found = preprocessing.match_colors(flat, PIXELS)
+    assert_allclose(found, np.broadcast_to(PIXELS.mean(axis=(0, 1)), found.shape), atol=1)
+
+
+def test_style_pictures_are_matched_where_asked():
+    pictures = [draw(30, 40, seed=1), draw(50, 25, seed=2)]
+    plain = preprocessing.images_at(pictures, (30, 40), make_settings())
+    found = preprocessing.images_at(pictures, (30, 40), make_settings(preserve_color="match"))
+    assert_array_equal(found[0], plain[0])
+    expected = preprocessing.match_colors(deprocess(plain[1]), deprocess(plain[0]))
+    assert_array_equal(deprocess(found[1]), expected)
+
+
+def test_luminance_is_taken_from_one_picture_and_chroma_from_the_other():
+    pixels, content = soft(40, 50, 3, 90, 160), soft(40, 50, 4, 90, 160)
+    found = preprocessing.with_colors_of(pixels, content).astype(float)
+    # ITU-R BT.601, as JPEG has it.
+    luma = np.array([0.299, 0.587, 0.114])
+    assert_allclose(found @ luma, pixels @ luma, atol=2)  # 8-bit YCbCr in between
+    for channel, scale in ((2, 1.772), (0, 1.402)):
+        chroma = (found[:, :, channel] - found @ luma) / scale
+        expected = (content[:, :, channel] - content @ luma) / scale
+        assert_allclose(chroma, expected, atol=2)
+
+
+def test_the_mixed_start_is_half_noise_and_half_the_picture():
+    picture, size = draw(20, 30, seed=1), (20, 30)
+    noise, content, mixed = (
+        preprocessing.start_image(picture, size, make_settings(init=init, seed=3))
+        for init in ("noise", "content", "mixed")
+    )
+    assert mixed.dtype == np.float32
+    assert_allclose(mixed, noise / 2 + content / 2, atol=1e-4)
+
+
+# Masks
+
+
+def save_mask(path, pixels):
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(path)
+    return str(path)
+
+
+def striped(size, *colors):
+    """Columns of colours, equally wide."""
+    pixels = np.zeros((*size, 3), np.uint8)
+    for part, color in zip(np.array_split(np.arange(size[1]), len(colors)), colors, strict=True):
+        pixels[:, part] = color
+    return pixels
+
+
+RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 255, 0)
+
+
+def test_regions_are_the_colours_of_a_mask_at_a_size_by_nearest_neighbour(tmp_path):
+    path = save_mask(tmp_path / "mask.png", striped((20, 30), RED, BLUE, GREEN))
+    (mask, _) = preprocessing.load_masks(path, path)
+    for size in [(20, 30), (10, 15), (53, 77)]:
+        found = preprocessing.regions(mask, size)
+        assert set(found) == {RED, BLUE, GREEN}
+        column = ((np.arange(size[1]) + 0.5) * 30 / size[1]).astype(int) // 10
+        for number, color in enumerate((RED, BLUE, GREEN)):
+            assert_array_equal(found[color], np.broadcast_to(column == number, size))
+
+
+def test_every_colour_of_the_content_s_mask_must_be_in_a_style_s(tmp_path):
+    content = save_mask(tmp_path / "content.png", striped((20, 30), RED, BLUE, GREEN))
+    one = save_mask(tmp_path / "one.png", striped((16, 16), RED))
+    two = save_mask(tmp_path / "two.png", striped((40, 16), (1, 2, 3), BLUE))
+    with pytest.raises(InputError) as error:
+        preprocessing.load_masks(content, one)
+    message = str(error.value)
+    assert message.startswith("--style_mask: expected every colour") and "\n" not in message
+    assert "#0000ff, #00ff00" in message and "#ff0000" not in message
+    with pytest.raises(InputError, match="none for #00ff00$"):
+        preprocessing.load_masks(content, one, two)
+    third = save_mask(tmp_path / "third.png", striped((20, 20), GREEN))
+    assert len(preprocessing.load_masks(content, one, two, third)) == 4
+
+
+@pytest.mark.parametrize("which", ["content", "style"])
+def test_a_photograph_is_no_mask(which, tmp_path):
+    paths = {"content": save_mask(tmp_path / "content.png", striped((20, 30), RED, BLUE))}
+    paths["style"] = paths["content"]
+    draw(40, 40, seed=1).save(tmp_path / "photo.jpg")
+    paths[which] = str(tmp_path / "photo.jpg")
+    with pytest.raises(InputError, match="expected index pictures of at most 64 colours.*photo"):
+        preprocessing.load_masks(paths["content"], paths["style"])
+
+
+def test_a_palette_picture_is_a_mask(tmp_path):
+    indexed = Image.fromarray(striped((20, 30), RED, BLUE)).convert("P", colors=2)
+    indexed.save(tmp_path / "mask.png")
+    path = str(tmp_path / "mask.png")
+    mask, _ = preprocessing.load_masks(path, path)
+    assert len(preprocessing.regions(mask, (20, 30))) == 2

@@ -22,7 +22,7 @@ import losses
 import network
 import objective
 import preprocessing
-from neural_style_transfer import main, transfer
+from neural_style_transfer import main, resume, transfer
 from settings import InputError, Settings, make_settings
 
 SCRIPT = Path(__file__).parent.parent / "neural_style_transfer.py"
@@ -452,6 +452,133 @@ def test_a_long_strip_of_a_style_picture_is_painted_from(base, tmp_path):
     assert np.isfinite(first_loss(base, str(tmp_path / "strip.png"), **deep)["style"])
 
 
+# Masks, colours, range
+
+
+@pytest.fixture(scope="module")
+def masks(tmp_path_factory):
+    """Paths of index pictures: of the content, of two styles, and one that lacks a colour."""
+    folder = tmp_path_factory.mktemp("masks")
+    for name, colors in {
+        "content": ["red", "blue"],
+        "style": ["blue", "red"],
+        "style2": ["red", "red"],
+        "red": ["red", "red"],
+    }.items():
+        picture = Image.new("RGB", (20, 30), colors[0])
+        picture.paste(Image.new("RGB", (10, 30), colors[1]), (10, 0))
+        picture.save(folder / f"{name}.png")
+    draw(40, 40, seed=1).save(folder / "photo.jpg")
+    return folder
+
+
+def test_masks_of_any_size_are_carried_and_recorded(base, style, style2, masks, tmp_path):
+    chosen = {
+        "content_mask": str(masks / "content.png"),
+        "style_mask": f"{masks}/style.png,{masks}/style2.png",
+    }
+    plain = first_loss(base, [style, style2])["style"]
+    _, record = transfer(
+        base, [style, style2], str(tmp_path / "result"), **{**LIGHT, **chosen, "iter": 1}
+    )
+    assert record["evaluations"][0]["style"] != pytest.approx(plain, rel=1e-3)
+    paths = [masks / f"{name}.png" for name in ("content", "style", "style2")]
+    assert record["masks"] == [
+        {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path in paths
+    ]
+
+
+def test_a_changed_mask_is_noticed_and_another_taken_with_overwrite(base, style, masks, tmp_path):
+    mask, other = tmp_path / "mask.png", str(masks / "content.png")
+    mask.write_bytes((masks / "style.png").read_bytes())
+    prefix = str(tmp_path / "result")
+    chosen = {"content_mask": str(mask), "style_mask": str(masks / "style.png"), "iter": 1}
+    _, first = transfer(base, style, prefix, **{**LIGHT, **chosen})
+    mask.write_bytes(Path(other).read_bytes())
+    with pytest.raises(InputError, match=r"--resume: expected the picture .*mask.png.*SHA-256"):
+        resume(prefix, iter=2)
+    with pytest.raises(InputError, match="--content_mask: expected as in the run"):
+        resume(prefix, iter=2, content_mask=other)
+    _, record = resume(prefix, iter=2, content_mask=other, overwrite=True)
+    assert record["masks"][0]["path"] == other
+    assert record["masks"][1] == first["masks"][1] and len(record["iterations"]) == 2
+
+
+def test_painting_by_numbers_gives_each_region_its_style(base, masks, tmp_path):
+    """From noise and without content: left dark, right bright, as the style under the mask."""
+    rng = np.random.default_rng(1)
+    pixels = np.clip(rng.normal(60, 10, (40, 40, 3)), 0, 255)
+    pixels[:, :20] += 140  # the style's left half is blue in its mask, the content's right one
+    Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "style.png")
+    chosen = {
+        "content_mask": str(masks / "content.png"),
+        "style_mask": str(masks / "style.png"),
+        "content_weight": 0,
+        "tv_weight": 0,
+        "init": "gray",
+        "iter": 1,
+        "evaluations": 25,
+    }
+    picture, record = transfer(base, str(tmp_path / "style.png"), **{**LIGHT, **chosen})
+    totals = [entry["total"] for entry in record["evaluations"]]
+    assert totals[-1] < 0.5 * totals[0]
+    brightness = np.asarray(picture, float).mean(axis=(0, 2))
+    assert (
+        brightness[: len(brightness) // 2].mean() + 50 < brightness[len(brightness) // 2 :].mean()
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("init", ["content", "noise"])
+def test_clip_keeps_every_image_in_the_valid_range(
+    optimizer, init, base, style, tmp_path, monkeypatch
+):
+    seen = []
+    saved = preprocessing.deprocess
+    monkeypatch.setattr(preprocessing, "deprocess", lambda x: seen.append(x) or saved(x))
+    choices = {"clip": True, "precondition": 0, "optimizer": optimizer, "init": init}
+    choices |= {"style_weight": 100, "learning_rate": 40, "scales": "0.7,1"}
+    transfer(base, style, str(tmp_path / "result"), **{**LIGHT, **choices})
+    assert len(seen) >= 3
+    low = -np.array([103.939, 116.779, 123.68])
+    for image in seen:
+        assert (image >= low - 1e-4).all() and (image <= low + 255 + 1e-4).all()
+    assert any((image <= low + 1e-4).any() for image in seen)  # it had something to do
+
+
+def test_luminance_alone_is_changed_where_asked(base, style, tmp_path):
+    choices = {**LIGHT, "preserve_color": "luminance", "style_weight": 100}
+    picture, _ = transfer(base, style, str(tmp_path / "result"), **choices)
+    content = Image.open(base).resize(picture.size, Image.Resampling.LANCZOS)
+    found, expected = (np.asarray(p.convert("YCbCr"), float)[:, :, 1:] for p in (picture, content))
+    assert np.median(np.abs(found - expected)) <= 1
+    assert_array_equal(Image.open(tmp_path / "result_at_iteration_2.png"), picture)
+
+
+def test_the_width_is_the_one_asked_for_at_every_scale(base, style):
+    picture, record = transfer(base, style, **{**LIGHT, "width": 41, "scales": "0.75,1"})
+    assert picture.size == (41, 24)
+    assert [(s["rows"], s["columns"]) for s in record["stretches"]] == [(18, 31), (24, 41)]
+
+
+@pytest.mark.parametrize("style_loss", ["histogram", "gram+histogram", "wasserstein", "moments"])
+def test_each_style_loss_is_lowered(style_loss, base, style):
+    choices = {**LIGHT, "style_loss": style_loss, "histogram_layers": "block2_conv1,block1_conv1"}
+    _, record = transfer(base, style, **choices, style_weight=10)
+    totals = [entry["total"] for entry in record["evaluations"]]
+    assert min(totals) < 0.8 * totals[0]
+
+
+@pytest.mark.parametrize("preset", ["gatys", "tensorflow-vgg19", "pytorch", "histogram"])
+def test_each_preset_runs(preset, base, style, filters_file):
+    choices = {"weights": filters_file("vgg19"), "height": 32, "iter": 1, "evaluations": 5}
+    picture, record = transfer(base, style, preset=preset, **choices, scales="1")
+    assert record["status"] == "finished" and picture.size == (44, 32)
+    totals = [entry["total"] for entry in record["evaluations"]]
+    assert min(totals) < totals[0]
+
+
 # Bad input
 
 
@@ -510,6 +637,33 @@ BAD = {
     "a file for the folder": ("{base} {style} {bad}/text.png/result", "PREFIX"),
     "a file for a folder above": ("{base} {style} {bad}/text.png/new/result", "PREFIX"),
     "too few paths": ("{base} {style}", "BASE REF PREFIX"),
+    "a mask alone": (USUAL + "--content_mask={masks}/content.png", "--style_mask"),
+    "a mask that is missing": (
+        USUAL + "--content_mask={bad}/none.png --style_mask={masks}/style.png",
+        "none.png",
+    ),
+    "a photograph for a mask": (
+        USUAL + "--content_mask={masks}/photo.jpg --style_mask={masks}/style.png",
+        "photo.jpg",
+    ),
+    "a colour without a style": (
+        USUAL + "--content_mask={masks}/content.png --style_mask={masks}/red.png",
+        "#0000ff",
+    ),
+    "two masks for one style": (
+        USUAL + "--content_mask={masks}/red.png --style_mask={masks}/red.png,{masks}/red.png",
+        "--style_mask",
+    ),
+    "masks with targets in a batch": (
+        USUAL + "--content_mask={masks}/red.png --style_mask={masks}/red.png --targets=batch",
+        "--targets",
+    ),
+    "clip with preconditioning": (USUAL + "--clip --precondition=0.25", "--clip"),
+    "unknown style loss": (USUAL + "--style_loss=grams", "--style_loss"),
+    "unknown histogram layer": (USUAL + "--histogram_layers=conv4_1", "'conv4_1'"),
+    "unknown keeping of colour": (USUAL + "--preserve_color=yes", "--preserve_color"),
+    "unknown taps": (USUAL + "--taps=pool", "--taps"),
+    "too narrow": (USUAL + "--width=1 --style_layers=block5_conv1", "1 x "),
     "resume of nothing": ("--resume {prefix}", "--resume"),
 }
 
@@ -523,10 +677,16 @@ def code_of(arguments):
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_clear_line_and_code_2_and_writes_nothing(
-    case, bad, base, style, tmp_path, capfd
+    case, bad, masks, base, style, tmp_path, capfd
 ):
     command, named = BAD[case]
-    names = {"bad": bad, "base": base, "style": style, "prefix": tmp_path / "new" / "result"}
+    names = {
+        "bad": bad,
+        "masks": masks,
+        "base": base,
+        "style": style,
+        "prefix": tmp_path / "new" / "result",
+    }
     arguments = [part.format(**names) for part in command.split()]
     if not case.startswith("resume"):
         given = {argument.split("=")[0] for argument in arguments}
@@ -576,6 +736,7 @@ def test_the_command_runs(base, style, tmp_path):
     [
         (["--help"], 0, "BASE REF [REF ...] PREFIX", ""),
         (["--preset", "list"], 0, "keras-2:", ""),
+        (["--preset", "list"], 0, "tensorflow-vgg19:", ""),
         (["a.jpg", "b.jpg", "result"], 2, "", "a.jpg'"),
     ],
 )
