@@ -27,8 +27,8 @@ from settings import InputError, existing_file, layers_in_use, make_settings
 
 FOLDER = Path(__file__).resolve().parent
 RUNS = ("original", "preset", "uncut", "default")
-# The original's loss, minimised as the default preset does; without coarse scales, which cost more
-# evaluations than they save on the way to the original's last loss (benchmarks/to_loss.py).
+# The original's loss, minimised as the default preset does, at full size alone: for this loss a
+# coarse scale first has gained nothing clear (benchmarks/to_loss.py).
 UNCUT = {"restarts": False, "precondition": 0.25}
 
 
