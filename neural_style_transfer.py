@@ -419,7 +419,7 @@ def continued(
         raise InputError(f"--iter: expected at least {least}. Received: {settings.iter}")
     record["status"] = "running"
     record["settings"] = dataclasses.asdict(settings)
-    record["stretches"] = replan(record["stretches"], settings, done)
+    record["stretches"] = replan(record["stretches"], settings)
     return record, done
 
 

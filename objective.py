@@ -66,7 +66,9 @@ def make_objective(
 
     # Rows 0, 1, … of the original's batch never change, so their features can be kept.
     if settings.targets == "cached":
-        kept_content = {name: extractor(pictures[0])[name] for name in content_layers}
+        features = extractor(pictures[0])
+        kept_content = {name: features[name] for name in content_layers}
+        del features
         kept_styles = [
             targets_of(style, lambda mask, picture=picture: extractor(masked(picture, mask)))
             for style, picture in enumerate(pictures[1:])

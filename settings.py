@@ -384,8 +384,8 @@ def plan(settings: Settings, width: int, height: int) -> list[Stretch]:
     return stretches
 
 
-def replan(stretches: list[dict], settings: Settings, done: int) -> list[dict]:
-    """The stretches of a run that goes on with other settings behind `done` iterations.
+def replan(stretches: list[dict], settings: Settings) -> list[dict]:
+    """The stretches of a run that goes on with other settings.
 
     What is done stays. The last stretch grows or shrinks to `settings.iter` iterations in all; with
     `restarts` it is followed by others of one iteration.

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from network import APPLICATIONS
 from preprocessing import IMAGENET_MEAN
 from results import sha256_of_file
 from settings import InputError, Settings, existing_file, layer_names
@@ -117,8 +118,7 @@ def imagenet_file(network: str) -> Path:
     Raises:
         OSError: no whole file in the cache, and no download within a few seconds' patience.
     """
-    application = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[network]
-    url = inspect.getmodule(application).WEIGHTS_PATH_NO_TOP
+    url = inspect.getmodule(APPLICATIONS[network]).WEIGHTS_PATH_NO_TOP
     home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()  # as Keras finds it
     cached = home / "models" / Path(url).name
     if cached.exists() and _has_md5(cached, IMAGENET_MD5[network]):
