@@ -31,8 +31,6 @@ POOLING = {
     "average": partial(keras.layers.AveragePooling2D, 2, 2),
     "l2": L2Pooling2D,
 }
-# What poolings do with the last row and column of an odd size.
-BORDERS = {"kept": "same", "dropped": "valid"}
 # torchvision's pictures, values 0..1: mean and standard deviation of B, G, R, as the documentation
 # of its models gives them for R, G, B.
 TORCH_MEAN = np.array([0.406, 0.456, 0.485])
@@ -45,7 +43,7 @@ def feature_extractor(
     layers: list[str],
     pooling: str = "max",
     precision: str = "float32",
-    borders: str = "dropped",
+    borders: str = "zeros",
     taps: str = "relu",
     input_convention: str = "caffe",
 ) -> keras.Model:
@@ -60,8 +58,10 @@ def feature_extractor(
         precision: `float32` or `bfloat16`, the arithmetic inside; inputs and outputs of the
             network are float32 either way.
         taps: `relu` or `conv`, whether the wanted features are those behind or before the ReLU.
-        borders: `kept` or `dropped`, the last row and column of an odd size at a pooling. Where
-            they are dropped, up to 15 pixels at the edge are seen by the first layers alone.
+        borders: `zeros`, as VGG was trained: convolutions see zeros behind the edge, and poolings
+            drop the last row and column of an odd size, so that up to 15 pixels at the edge are
+            seen by the first layers alone. `repeated`: every convolution sees the outermost
+            features repeated, and poolings keep an odd row and column.
         input_convention: what the filters expect, `caffe` (BGR minus mean) or `torch` (BGR as well,
             but normalised as torchvision does). The model takes the former either way.
 
@@ -78,10 +78,14 @@ def feature_extractor(
         features = torch_input()(image)
     for layer in APPLICATIONS[network](include_top=False, weights=None).layers[1:]:
         if isinstance(layer, keras.layers.MaxPooling2D):
-            options = {"padding": BORDERS[borders], "name": layer.name, "dtype": policy}
+            padding = "same" if borders == "repeated" else "valid"
+            options = {"padding": padding, "name": layer.name, "dtype": policy}
             features = POOLING[pooling](**options)(features)
             continue
         config = {**layer.get_config(), "dtype": policy, "kernel_initializer": "zeros"}
+        if borders == "repeated":
+            config["padding"] = "valid"
+            features = ops.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
         convolution = keras.layers.Conv2D.from_config(config)
         if taps == "conv":
             convolution.activation = keras.activations.linear

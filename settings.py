@@ -143,10 +143,11 @@ class Settings:
     )
     pooling: str = choice("average", "network", "pooling between blocks", ("average", "max", "l2"))
     borders: str = choice(
-        "kept",
+        "repeated",
         "network",
-        "last row and column of an odd size at a pooling; the original drops them",
-        ("kept", "dropped"),
+        "what the network sees behind the picture's edge: its outermost values repeated, or zeros "
+        "(the original), which leave dark or bright edges",
+        ("repeated", "zeros"),
     )
     targets: str = choice(
         "cached",
@@ -435,7 +436,7 @@ _KERAS = {
     "scales": "1",
     "restarts": True,
     "precondition": 0.0,
-    "borders": "dropped",
+    "borders": "zeros",
     "loss_scale": "keras",
     "style_fit": "stretch",
     "resize": "nearest",
@@ -446,7 +447,7 @@ _KERAS = {
 _SINGLE_SIZE = {
     "scales": "1",
     "precondition": 0.0,
-    "borders": "dropped",
+    "borders": "zeros",
     "tv_weight": 0.0,
     "content_weight": 1.0,
 }

@@ -436,9 +436,10 @@ def fitted_filters(
         patches = np.concatenate([_draw_patches(features, rng) for features in maps])
         kernel, bias = _half_whitened(patches, shape[3], rng)
         filters[name] = (kernel.reshape(shape), bias)
+        edge = ((0, 0), (1, 1), (1, 1), (0, 0))
         maps = [
             ops.convert_to_numpy(
-                ops.relu(ops.conv(features, filters[name][0], padding="same") + bias)
+                ops.relu(ops.conv(np.pad(features, edge, "edge"), filters[name][0]) + bias)
             )
             for features in maps
         ]

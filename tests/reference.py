@@ -8,10 +8,11 @@ import numpy as np
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 
 
-def convolve(features, kernel, bias):
-    """3 x 3 convolution with zero padding: (H, W, C) to (H, W, N)."""
+def convolve(features, kernel, bias, borders="zeros"):
+    """3 x 3 convolution, behind the edge `zeros` or the edge `repeated`: (H, W, C) to (H, W, N)."""
     rows, columns, _ = features.shape
-    padded = np.pad(features, ((1, 1), (1, 1), (0, 0)))
+    mode = "edge" if borders == "repeated" else "constant"
+    padded = np.pad(features, ((1, 1), (1, 1), (0, 0)), mode)
     out = np.zeros((rows, columns, kernel.shape[-1])) + bias
     for down in range(3):
         for right in range(3):
@@ -20,10 +21,10 @@ def convolve(features, kernel, bias):
     return out
 
 
-def pool(features, kind, borders="dropped"):
-    """2 x 2 pooling; an odd last row or column is left out (`dropped`), or pooled by itself."""
+def pool(features, kind, borders="zeros"):
+    """2 x 2 pooling; an odd last row or column is left out, or pooled by itself (`repeated`)."""
     rows, columns, channels = features.shape
-    if borders == "kept":
+    if borders == "repeated":
         odd = ((0, rows % 2), (0, columns % 2), (0, 0))
         features = np.pad(features, odd, constant_values=np.nan)
         rows, columns, _ = features.shape
@@ -36,13 +37,13 @@ def pool(features, kind, borders="dropped"):
     return np.sqrt(np.nanmean(blocks**2, axis=(1, 3)) + 1e-6)
 
 
-def vgg(image, filters, network, layers, pooling, borders="dropped", taps="relu"):
+def vgg(image, filters, network, layers, pooling, borders="zeros", taps="relu"):
     """Features (M, N) by layer name, of an image (1, H, W, 3), behind the ReLU or before (conv)."""
     features, wanted = image[0].astype(np.float64), {}
     for block, count in enumerate(CONVOLUTIONS[network], start=1):
         for number in range(1, count + 1):
             name = f"block{block}_conv{number}"
-            before = convolve(features, *filters[name])
+            before = convolve(features, *filters[name], borders)
             features = np.maximum(before, 0)
             if name in layers:
                 seen = features if taps == "relu" else before

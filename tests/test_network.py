@@ -16,7 +16,7 @@ from preprocessing import preprocess
 
 @pytest.mark.parametrize("pooling", ["max", "average", "l2"])
 @pytest.mark.parametrize(
-    "size, borders", [((16, 24), "dropped"), ((19, 33), "dropped"), ((19, 33), "kept")]
+    "size, borders", [((16, 24), "zeros"), ((19, 33), "zeros"), ((19, 33), "repeated")]
 )
 def test_features_are_those_of_a_plain_convolution_in_float64(filters, pooling, size, borders):
     layers = ["block1_conv1", "block1_conv2", "block2_conv2", "block3_conv1"]
@@ -55,7 +55,7 @@ def rgb_filters(filters):
     return {**filters, "block1_conv1": (kernel[:, :, ::-1], bias)}
 
 
-@pytest.mark.parametrize("size, borders", [((16, 24), "dropped"), ((19, 33), "kept")])
+@pytest.mark.parametrize("size, borders", [((16, 24), "zeros"), ((19, 33), "repeated")])
 def test_torch_s_input_is_exact_up_to_the_border(filters, size, borders):
     layers = ["block1_conv1", "block1_conv2", "block2_conv1"]
     picture = np.asarray(draw(*size, seed=5))
