@@ -10,10 +10,12 @@ import numpy as np
 from keras import ops
 
 import losses
+from preprocessing import resize_image
 from settings import Settings, parse_blend, parse_layers, style_parts
 
 # The order of an objective's terms; the loss is their sum.
 TERMS = ("content", "style", "total_variation")
+PERTURBATION = 32.0  # deviation in pixel values of the noise under which gradients are compared
 
 
 def make_objective(
@@ -22,6 +24,7 @@ def make_objective(
     styles: list[np.ndarray],
     settings: Settings,
     masks: list[dict] | None = None,
+    weights: dict[str, float] | None = None,
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """The loss of a combination image and its gradient, at one size.
 
@@ -32,24 +35,93 @@ def make_objective(
         settings: weights, layers, losses, their scale and the shape of the computation (`targets`).
         masks: regions of the content image, then of each style image: {colour: bool (H, W)}. The
             style loss is then taken region by region.
+        weights: of the parts of the loss, instead of `part_weights(settings)`.
 
     Returns:
         A function from the combination image, float32 (1, H, W, 3), to (terms, gradient):
         float32 (3,), weighted, in the order of `TERMS`, and float32 (1, H, W, 3).
     """
+    weights = weights or part_weights(settings)
+    parts = make_parts(extractor, content, styles, settings, masks)
+
+    def terms(combination_image):
+        sums = dict.fromkeys(TERMS, ops.zeros(()))
+        for name, value in parts(combination_image).items():
+            sums[term_of(name)] += weights[name] * value
+        return ops.stack(list(sums.values()))
+
+    return value_and_grad(terms)
+
+
+def part_weights(settings: Settings) -> dict[str, float]:
+    """What each part of the loss is multiplied by, by its name: `gram block1_conv1`, …"""
+    weights = {
+        f"content {layer}": settings.content_weight * weight
+        for layer, weight in parse_layers(settings, "content_layers").items()
+    }
+    for kind, layers in style_parts(settings).items():
+        for layer, weight in layers.items():
+            weights[f"{kind} {layer}"] = settings.style_weight * weight
+    return weights | {"total_variation": settings.tv_weight}
+
+
+def term_of(part: str) -> str:
+    """The term of the loss, one of `TERMS`, that a part counts to."""
+    kind = part.split()[0]
+    return kind if kind in TERMS else "style"
+
+
+def balanced_weights(
+    extractor: keras.Model,
+    content: np.ndarray,
+    styles: list[np.ndarray],
+    settings: Settings,
+    masks: list[dict] | None = None,
+) -> dict[str, float]:
+    """Weights with which each part's gradient has the norm that `part_weights` says.
+
+    So every picture, size and network starts with the same balance (Risser et al., arXiv
+    1701.08893, section 4.5, who measure the gradients at every step). Measured at the content image
+    under soft noise, since the content loss has no slope at the content image itself.
+
+    Args and errors as for `make_objective`; returns weights by part.
+    """
+    rng = np.random.default_rng(settings.seed)
     size = content.shape[1:3]
-    content_layers = parse_layers(settings, "content_layers")
+    coarse = (1, size[0] // 4 + 1, size[1] // 4 + 1, 3)
+    noise = rng.normal(0, PERTURBATION, coarse).astype(np.float32)
+    image = content + resize_image(noise, size)
+    parts = make_parts(extractor, content, styles, settings, masks)
+    weights = part_weights(settings)
+    for name, weight in weights.items():
+        if weight:
+            part = value_and_grad(lambda image, name=name: ops.stack([parts(image)[name]]))
+            norm = np.linalg.norm(part(image)[1].astype(np.float64))
+            # A part without any slope here (a flat picture's, say) keeps its weight.
+            weights[name] = weight / norm if norm else weight
+    return weights
+
+
+def make_parts(
+    extractor: keras.Model,
+    content: np.ndarray,
+    styles: list[np.ndarray],
+    settings: Settings,
+    masks: list[dict] | None,
+) -> Callable:
+    """The parts of the loss, unweighted: from the combination image to {name: scalar}.
+
+    Arguments are those of `make_objective`, names those of `part_weights`, without parts of weight 0.
+    """
+    size = content.shape[1:3]
+    content_layers = parse_layers(settings, "content_layers") if settings.content_weight else {}
+    style_layers = style_parts(settings) if settings.style_weight else {}
     blend = parse_blend(settings.style_blend, len(styles))
     pictures = [ops.convert_to_tensor(image) for image in (content, *styles)]
     regions = list(masks[0]) if masks else [None]
-    parts = [  # (kind of loss, layer, weight, number of layers)
-        (kind, name, weight, len(layers))
-        for kind, layers in style_parts(settings).items()
-        for name, weight in layers.items()
-    ]
 
     def targets_of(style: int, features_of: Callable) -> dict:
-        """What the parts of the style loss compare with, by (region, part)."""
+        """What the parts of the style loss compare with, by (region, kind, layer)."""
         targets = {}
         for region in regions:
             mask = None
@@ -58,48 +130,46 @@ def make_objective(
                 if mask is None:
                     continue
             features = features_of(mask)
-            for index, (kind, name, _, _) in enumerate(parts):
-                inside = within(features[name], mask)
-                if inside is not None:
-                    targets[region, index] = TARGETS[kind](inside)
+            for kind, layers in style_layers.items():
+                for layer in layers:
+                    inside = within(features[layer], mask)
+                    if inside is not None:
+                        targets[region, kind, layer] = TARGETS[kind](inside)
         return targets
 
     # Rows 0, 1, … of the original's batch never change, so their features can be kept.
     if settings.targets == "cached":
         features = extractor(pictures[0])
-        kept_content = {name: features[name] for name in content_layers}
+        kept_content = {layer: features[layer] for layer in content_layers}
         del features
         kept_styles = [
             targets_of(style, lambda mask, picture=picture: extractor(masked(picture, mask)))
             for style, picture in enumerate(pictures[1:])
         ]
 
-    def content_loss(features, targets):
-        loss = 0.0
-        for name, weight in content_layers.items():
-            factor = losses.content_factor(settings.loss_scale, targets[name], len(content_layers))
-            loss += weight * factor * losses.squared_error(features[name], targets[name])
-        return settings.content_weight * loss
+    def content_part(features, target):
+        factor = losses.content_factor(settings.loss_scale, target, len(content_layers))
+        return factor * losses.squared_error(features, target)
 
-    def style_loss(features, targets_by_style):
+    def style_part(kind: str, layer: str, features, targets_by_style: list[dict]):
         loss = 0.0
         for region in regions:
             mask = None if region is None else masks[0][region]
             share = 1.0 if mask is None else mask.mean()
+            inside = within(features, mask)
             able = [i for i in range(len(styles)) if region is None or region in masks[1 + i]]
-            for index, (kind, name, weight, layers) in enumerate(parts):
-                inside = within(features[name], mask)
-                for style in able:
-                    target = targets_by_style[style].get((region, index))
-                    if inside is None or target is None:
-                        continue  # a region too small for this layer
-                    part = share * weight * blend[style] / sum(blend[i] for i in able)
-                    loss += part * PARTS[kind](inside, target, settings.loss_scale, size, layers)
-        return settings.style_weight * loss
+            for style in able:
+                target = targets_by_style[style].get((region, kind, layer))
+                if inside is None or target is None:
+                    continue  # a region too small for this layer
+                part = share * blend[style] / sum(blend[i] for i in able)
+                layers = len(style_layers[kind])
+                loss += part * PARTS[kind](inside, target, settings.loss_scale, size, layers)
+        return loss
 
-    variation_factor = settings.tv_weight * losses.total_variation_factor(settings.loss_scale, size)
+    variation_factor = losses.total_variation_factor(settings.loss_scale, size)
 
-    def terms(combination_image):
+    def parts(combination_image) -> dict:
         if settings.targets == "batch":
             batch = extractor(ops.concatenate([*pictures, combination_image], axis=0))
             content_row, *style_rows, features = [
@@ -117,16 +187,15 @@ def make_objective(
         if settings.loss_scale == "relative":
             # The original leaves the last row and column to themselves, where dots then form.
             seen = ops.pad(seen, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="symmetric")
-        zero = ops.zeros(())
-        return ops.stack(
-            [
-                content_loss(features, content_targets) if settings.content_weight else zero,
-                style_loss(features, style_targets) if settings.style_weight else zero,
-                variation_factor * losses.total_variation(seen),
-            ]
-        )
+        values = {"total_variation": variation_factor * losses.total_variation(seen)}
+        for layer in content_layers:
+            values[f"content {layer}"] = content_part(features[layer], content_targets[layer])
+        for kind, layers in style_layers.items():
+            for layer in layers:
+                values[f"{kind} {layer}"] = style_part(kind, layer, features[layer], style_targets)
+        return values
 
-    return value_and_grad(terms)
+    return parts
 
 
 def positions(features) -> int:
