@@ -57,6 +57,12 @@ class Settings:
         "resampling of the input pictures (nearest: as the original)",
         ("lanczos", "bicubic", "nearest"),
     )
+    output: str = choice(
+        "png",
+        "picture",
+        "format of the pictures written: PNG of 8 or 16 bits a channel, or TIFF of 16 (.tif)",
+        ("png", "png16", "tiff16"),
+    )
 
     iter: int = choice(5, "optimisation", "iterations; a picture is saved after each")
     evaluations: int = choice(20, "optimisation", "evaluations of loss and gradient per iteration")
