@@ -206,7 +206,7 @@ def build_extractor(
 
         keras.ops.zeros(())  # the backend looks for devices now, and talks of it
         import network
-        from weights import FITTING_ROWS, load_filters
+        from weights import FITTING_ROWS, load_filters, normalized_filters
 
     layers = layers_in_use(settings)
     enough = preprocessing.SMALLEST_SIDE * pictures[0].height // pictures[0].width + 1
@@ -221,6 +221,8 @@ def build_extractor(
             f"--weights: expected the filters that the run began with, or --overwrite. "
             f"Received: others from {source}"
         )
+    if settings.normalize_filters:
+        filters = normalized_filters(filters, fitting_images, settings, weights["input"])
     precision = settings.precision
     if precision == "auto":
         precision = record.get("precision") or network.processor_precision()

@@ -144,6 +144,12 @@ class Settings:
         "filters: auto, imagenet, fitted, random, or the path of a .weights.h5, .h5, .npz, MatConvNet "
         "(.mat) or torchvision (.pth) file",
     )
+    normalize_filters: bool = choice(
+        False,
+        "network",
+        "rescale the filters so that each one's mean activation on the pictures at hand is 1, as in "
+        "the network of Gatys et al. (CVPR 2016); the preset gatys leaves it off",
+    )
     taps: str = choice(
         "relu", "network", "layers are looked at behind their ReLU or before it", ("relu", "conv")
     )

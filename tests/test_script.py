@@ -415,6 +415,20 @@ def test_another_network_or_pooling_gives_another_loss(choices, base, style):
     assert np.isfinite(other) and other != pytest.approx(usual, rel=1e-6)
 
 
+def test_normalised_filters_reach_the_run_and_do_not_touch_their_checksum(base, style, tmp_path):
+    choices = {**LIGHT, "height": 32, "loss_scale": "gatys"}
+    _, usual = transfer(base, style, **choices)
+    prefix = str(tmp_path / "result")
+    _, other = transfer(base, style, prefix, normalize_filters=True, **choices)
+    assert other["settings"]["normalize_filters"] and not usual["settings"]["normalize_filters"]
+    assert other["weights"] == usual["weights"]
+    for ours, theirs in zip(other["evaluations"], usual["evaluations"], strict=True):
+        assert ours["style"] != pytest.approx(theirs["style"], rel=0.1)
+    _, resumed = resume(prefix, iter=4)
+    assert resumed["evaluations"][: len(other["evaluations"])] == other["evaluations"]
+    assert resumed["evaluations"][-1]["total"] <= other["evaluations"][0]["total"]
+
+
 def test_filters_are_fitted_where_asked(base, style):
     picture, record = transfer(base, style, **{**LIGHT, "weights": "fitted"})
     again, _ = transfer(base, style, **{**LIGHT, "weights": "fitted"})
