@@ -71,7 +71,8 @@ def transfer(
         **choices: fields of `settings.Settings`, such as `height=256`.
 
     Returns:
-        (picture, record): a PIL.Image of mode RGB, and what PREFIX.json holds.
+        (picture, record): a PIL.Image of mode RGB, 8 bits a channel whatever `output` is, and what
+        PREFIX.json holds.
 
     Raises:
         InputError: a ValueError whose message names the argument, what was expected and received.
@@ -79,7 +80,7 @@ def transfer(
     settings = make_settings(preset, **choices)
     styles = [styles] if isinstance(styles, str | os.PathLike) else list(styles)
     parse_blend(settings.style_blend, len(styles))
-    from results import check_prefix, locked
+    from results import SUFFIXES, check_prefix, locked
 
     record = {
         "status": "running",
@@ -91,7 +92,7 @@ def transfer(
         "evaluations": [],
     }
     if prefix is not None:
-        check_prefix(prefix, overwrite)
+        check_prefix(prefix, overwrite, SUFFIXES[settings.output])
     with locked(prefix):
         return paint(record, prefix, overwrite, journal, quiet)
 
@@ -108,6 +109,7 @@ def paint(
 
     See `transfer`; `done` is None for a new run.
     """
+    import numpy as np
     from PIL import Image
 
     import preprocessing
@@ -124,8 +126,8 @@ def paint(
     extractor = build_extractor(record, settings, pictures, overwrite, progress.say)
     from objective import make_objective
 
-    def render(image):
-        pixels = preprocessing.deprocess(image)
+    def render(image, dtype=np.uint8):
+        pixels = preprocessing.deprocess(image, dtype)
         if settings.preserve_color != "luminance":
             return pixels
         content = preprocessing.resize(pictures[0], image.shape[1:3], settings.resize)
@@ -204,7 +206,7 @@ def build_extractor(
 
         keras.ops.zeros(())  # the backend looks for devices now, and talks of it
         import network
-        from weights import FITTING_ROWS, load_filters
+        from weights import FITTING_ROWS, load_filters, normalized_filters
 
     layers = layers_in_use(settings)
     enough = preprocessing.SMALLEST_SIDE * pictures[0].height // pictures[0].width + 1
@@ -219,6 +221,8 @@ def build_extractor(
             f"--weights: expected the filters that the run began with, or --overwrite. "
             f"Received: others from {source}"
         )
+    if settings.normalize_filters:
+        filters = normalized_filters(filters, fitting_images, settings, weights["input"])
     precision = settings.precision
     if precision == "auto":
         precision = record.get("precision") or network.processor_precision()

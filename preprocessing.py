@@ -136,13 +136,18 @@ def preprocess(pixels: np.ndarray) -> np.ndarray:
     return pixels[np.newaxis, :, :, ::-1].astype(np.float32) - IMAGENET_MEAN
 
 
-def deprocess(image: np.ndarray) -> np.ndarray:
-    """The inverse of `preprocess`: float32 (1, H, W, 3) to uint8 (H, W, 3), rounded and clipped.
+def deprocess(image: np.ndarray, dtype: type = np.uint8) -> np.ndarray:
+    """The inverse of `preprocess`: float32 (1, H, W, 3) to (H, W, 3), rounded and clipped.
 
     The original truncates instead of rounding, which would lose a level in about half the values.
+
+    Args:
+        image: BGR minus mean.
+        dtype: `uint8`; or `uint16`, where 0..255 becomes 0..65535, 257 times as much.
     """
-    pixels = np.rint(image[0] + IMAGENET_MEAN)
-    return np.clip(pixels, 0, 255).astype(np.uint8)[:, :, ::-1]
+    largest = np.iinfo(dtype).max
+    pixels = image[0] + IMAGENET_MEAN.astype(np.float64)
+    return np.clip(np.rint(pixels * (largest / 255)), 0, largest).astype(dtype)[:, :, ::-1]
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -214,10 +219,21 @@ def match_colors(style: np.ndarray, content: np.ndarray) -> np.ndarray:
 
 
 def with_colors_of(pixels: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """The luminance of one picture with the colours of another, both uint8 (H, W, 3)."""
-    luminance = Image.fromarray(pixels).convert("YCbCr").getchannel("Y")
-    _, blue, red = Image.fromarray(content).convert("YCbCr").split()
-    return np.array(Image.merge("YCbCr", (luminance, blue, red)).convert("RGB"))
+    """The luminance of one picture with the colours of another.
+
+    In YCbCr (ITU-R BT.601, as JPEG has it) a change of Y alone adds the same to R, G and B.
+
+    Args:
+        pixels: uint8 or uint16 (H, W, 3).
+        content: uint8 (H, W, 3).
+
+    Returns:
+        As `pixels`, rounded and clipped.
+    """
+    largest = np.iinfo(pixels.dtype).max
+    content = content * (largest / 255)
+    lighter = (pixels - content) @ np.array([0.299, 0.587, 0.114])  # (H, W)
+    return np.clip(np.rint(content + lighter[:, :, None]), 0, largest).astype(pixels.dtype)
 
 
 def load_masks(content_mask: str, *style_masks: str) -> list[Image.Image]:

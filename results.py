@@ -1,7 +1,7 @@
 """All that is written to disk of a run, and reading it back.
 
     PREFIX_at_iteration_N.png   the picture after iteration N
-    PREFIX.png                  the result
+    PREFIX.png                  the result (these two end in .tif with --output tiff16)
     PREFIX.json                 the record
     PREFIX_state/               what a resume needs: images in float32, the journal, the lock
 
@@ -29,6 +29,7 @@ from preprocessing import deprocess
 from settings import InputError, Stretch
 
 TEMPORARY = ".unfinished"  # ending of files on their way
+SUFFIXES = {"png": ".png", "png16": ".png", "tiff16": ".tif"}  # of pictures, by `Settings.output`
 
 
 class JournalMismatch(Exception):
@@ -65,17 +66,63 @@ def write_whole(path: Path, write: Callable) -> None:
         raise
 
 
-def pictures_of(prefix: str) -> dict[int | None, Path]:
-    """Pictures of a run that are on disk, by iteration; the result's key is None."""
+def write_picture(file, pixels: np.ndarray, output: str, texts: dict[str, str]) -> None:
+    """Write pixels with text metadata into an open file.
+
+    Args:
+        file: open for writing bytes.
+        pixels: RGB (H, W, 3), uint8 for `png`, uint16 for `png16` and `tiff16`.
+        output: the format, as `Settings.output`.
+        texts: by keyword, ASCII; `Software` and `Settings` for TIFF, which has no others.
+    """
+    if output == "tiff16":
+        import tifffile
+
+        options = {"software": texts["Software"], "description": texts["Settings"]}
+        tifffile.imwrite(file, pixels, photometric="rgb", metadata=None, **options)
+    elif output == "png16":
+        write_png16(file, pixels, texts)
+    else:
+        info = PngInfo()
+        for keyword, text in texts.items():
+            info.add_text(keyword, text)
+        Image.fromarray(pixels).save(file, "PNG", pnginfo=info)
+
+
+def write_png16(file, pixels: np.ndarray, texts: dict[str, str]) -> None:
+    """PNG of 16 bits a channel, which Pillow does not write: W3C's PNG specification, sections 5, 11.
+
+    Arguments are those of `write_picture`.
+    """
+    rows, columns, _ = pixels.shape
+    lines = np.ascontiguousarray(pixels, ">u2").view(np.uint8).reshape(rows, 6 * columns)
+    lines = np.pad(lines, ((0, 0), (1, 0)))  # each line begins with its filter's type, 0: none
+    header = struct.pack(">IIBBBBB", columns, rows, 16, 2, 0, 0, 0)  # 16 bits, RGB
+    chunks = [(b"IHDR", header)]
+    chunks += [(b"tEXt", f"{keyword}\0{text}".encode("ascii")) for keyword, text in texts.items()]
+    chunks += [(b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    file.write(b"\x89PNG\r\n\x1a\n")
+    for kind, content in chunks:
+        file.write(struct.pack(">I", len(content)) + kind + content)
+        file.write(struct.pack(">I", zlib.crc32(kind + content)))
+
+
+def pictures_of(prefix: str, suffix: str = ".png") -> dict[int | None, Path]:
+    """Pictures of a run that are on disk, by iteration; the result's key is None.
+
+    Iterations are found in any format, the result only with `suffix`: PREFIX.tif may be a
+    photograph that happens to lie there.
+    """
     path = Path(prefix).expanduser()
     stem = f"{path.name}_at_iteration_"
     pictures = {
         int(number): file
-        for file in path.parent.glob("*.png")
-        if (number := file.name.removeprefix(stem).removesuffix(".png")).isdecimal()
+        for file in path.parent.glob("*_at_iteration_*")
+        if file.suffix in SUFFIXES.values()
         and file.name.startswith(stem)
+        and (number := file.stem.removeprefix(stem)).isdecimal()
     }
-    result = Path(f"{path}.png")
+    result = Path(f"{path}{suffix}")
     return {**pictures, None: result} if result.exists() else pictures
 
 
@@ -113,12 +160,11 @@ def pictures_read(record: dict) -> list[dict]:
     return [record["base"], *record["styles"], *init, *record.get("masks", [])]
 
 
-def check_prefix(prefix: str, overwrite: bool) -> None:
+def check_prefix(prefix: str, overwrite: bool, suffix: str = ".png") -> None:
     """InputError where an earlier run has this prefix, or nothing can be written there."""
     path = Path(prefix).expanduser()
-    there = [
-        file for file in (Path(f"{path}.json"), *pictures_of(prefix).values()) if file.exists()
-    ]
+    files = [Path(f"{path}.json"), *pictures_of(prefix, suffix).values()]
+    there = [file for file in files if file.exists()]
     if there and not overwrite:
         raise InputError(
             f"PREFIX: expected one without a run, or --overwrite, or --resume {prefix}. "
@@ -188,7 +234,8 @@ class Run:
         say: prints a line.
         done: iterations of an earlier run to go on behind; later ones are given up. None for a
             new run.
-        render: from an image, float32 (1, H, W, 3), to the pixels that are saved, uint8 (H, W, 3).
+        render: from an image, float32 (1, H, W, 3), and a type, uint8 or uint16, to the pixels of
+            that type that are saved, (H, W, 3).
     """
 
     def __init__(
@@ -199,7 +246,7 @@ class Run:
         journal: bool = True,
         say: Callable[[str], None] = print,
         done: int | None = None,
-        render: Callable[[np.ndarray], np.ndarray] = deprocess,
+        render: Callable[[np.ndarray, type], np.ndarray] = deprocess,
     ):
         self.record = record
         self.render = render
@@ -213,6 +260,8 @@ class Run:
         self._why = "no journal of these iterations is left"
         if prefix is not None:
             self.state = Path(f"{self.prefix}_state")
+            if overwrite:
+                self._remove_result_of_another_format()
             if done is None:
                 Path(f"{self.prefix}.json").unlink(missing_ok=True)
                 (self.state / "journal").unlink(missing_ok=True)
@@ -225,15 +274,26 @@ class Run:
                 if int(path.name.removeprefix("iteration_").split(".")[0]) >= self.saved:
                     path.unlink()
 
+    @property
+    def _suffix(self) -> str:
+        return SUFFIXES[self.record["settings"]["output"]]
+
+    def _remove_result_of_another_format(self) -> None:
+        """Remove the result of the run that is there, where this one's will have another name."""
+        with suppress(InputError):
+            output = load_record(self.prefix)["settings"].get("output", "png")
+            if SUFFIXES[output] != self._suffix:
+                Path(f"{self.prefix}{SUFFIXES[output]}").unlink(missing_ok=True)
+
     def _give_up_later(self, keep: bool) -> None:
         """Remove the pictures behind the saved iterations, or keep them under another prefix."""
         later = [
             path
-            for iteration, path in pictures_of(self.prefix).items()
+            for iteration, path in pictures_of(self.prefix, self._suffix).items()
             if iteration is None or iteration >= self.saved
         ]
         number = 1
-        while keep and pictures_of(f"{self.prefix}_before_{number}"):
+        while keep and pictures_of(f"{self.prefix}_before_{number}", self._suffix):
             number += 1
         for path in later:
             if keep:
@@ -242,7 +302,7 @@ class Run:
             else:
                 path.unlink()
         if keep and later:
-            self.say(f"Later pictures are kept as {self.prefix}_before_{number}*.png")
+            self.say(f"Later pictures are kept as {self.prefix}_before_{number}*{self._suffix}")
 
     def __enter__(self):
         return self
@@ -402,16 +462,19 @@ class Run:
         if self.prefix is None:
             return None
         end = "" if iteration is None else f"_at_iteration_{iteration}"
-        return Path(f"{self.prefix}{end}.png")
+        return Path(f"{self.prefix}{end}{self._suffix}")
 
     def save_picture(self, image: np.ndarray, iteration: int | None = None) -> None:
         """Write the picture of an image, with the settings as text metadata."""
-        info = PngInfo()
-        info.add_text("Software", "neural_style_transfer.py")
-        info.add_text("Settings", json.dumps(self.record["settings"], sort_keys=True))
-        picture = Image.fromarray(self.render(image))
+        settings = self.record["settings"]
+        output = settings["output"]
+        pixels = self.render(image, np.uint8 if output == "png" else np.uint16)
+        texts = {
+            "Software": "neural_style_transfer.py",
+            "Settings": json.dumps(settings, sort_keys=True),
+        }
         path = self.picture_path(iteration)
-        write_whole(path, lambda file: picture.save(file, "PNG", pnginfo=info))
+        write_whole(path, lambda file: write_picture(file, pixels, output, texts))
 
     def save_record(self) -> None:
         """Write PREFIX.json."""

@@ -57,6 +57,12 @@ class Settings:
         "resampling of the input pictures (nearest: as the original)",
         ("lanczos", "bicubic", "nearest"),
     )
+    output: str = choice(
+        "png",
+        "picture",
+        "format of the pictures written: PNG of 8 or 16 bits a channel, or TIFF of 16 (.tif)",
+        ("png", "png16", "tiff16"),
+    )
 
     iter: int = choice(5, "optimisation", "iterations; a picture is saved after each")
     evaluations: int = choice(20, "optimisation", "evaluations of loss and gradient per iteration")
@@ -137,6 +143,12 @@ class Settings:
         "network",
         "filters: auto, imagenet, fitted, random, or the path of a .weights.h5, .h5, .npz, MatConvNet "
         "(.mat) or torchvision (.pth) file",
+    )
+    normalize_filters: bool = choice(
+        False,
+        "network",
+        "rescale the filters so that each one's mean activation on the pictures at hand is 1, as in "
+        "the network of Gatys et al. (CVPR 2016); the preset gatys leaves it off",
     )
     taps: str = choice(
         "relu", "network", "layers are looked at behind their ReLU or before it", ("relu", "conv")

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from network import APPLICATIONS
+from network import APPLICATIONS, feature_extractor
 from preprocessing import IMAGENET_MEAN
 from results import sha256_of_file
 from settings import InputError, Settings, existing_file, layer_names
@@ -392,6 +392,47 @@ def _read_torch(path: Path, network: str) -> dict[str, np.ndarray]:
                 kernel = kernel[:, :, ::-1]
             arrays[f"{layers[owner]}/kernel"] = kernel
     return arrays
+
+
+def normalized_filters(
+    filters: Filters, images: list[np.ndarray], settings: Settings, input_convention: str
+) -> Filters:
+    """The filters rescaled so that each one's mean activation over images and positions is 1.
+
+    Gatys et al.'s normalised network (arXiv 1505.07376 and CVPR 2016, section 2 of both). With m
+    the mean activations behind the ReLU, a layer's filters and biases are divided by its own m,
+    its filters multiplied by the m of the layer before: what the network computes stays the same
+    but for the scale of each channel, since ReLU and pooling keep a scale above 0 (L2 pooling
+    nearly, for its epsilon). A channel that is silent on all images keeps its scale.
+
+    Args:
+        filters: of all convolutions from the first to the deepest in use.
+        images: to measure on, float32 (1, H, W, 3), BGR minus mean.
+        settings: network, pooling and borders.
+        input_convention: what the filters expect, as `network.feature_extractor` takes it.
+    """
+    extractor = feature_extractor(
+        settings.network,
+        filters,
+        list(filters),
+        settings.pooling,
+        borders=settings.borders,
+        input_convention=input_convention,
+    )
+    total, positions = dict.fromkeys(filters, 0.0), dict.fromkeys(filters, 0)
+    for image in images:
+        for name, features in extractor(image).items():
+            features = ops.convert_to_numpy(features)  # (1, H, W, N)
+            total[name] = total[name] + features.sum(axis=(0, 1, 2), dtype=np.float64)
+            positions[name] += features[..., 0].size
+    normalized, before = {}, np.ones(3)
+    for name, (kernel, bias) in filters.items():
+        mean = total[name] / positions[name]
+        mean[mean == 0] = 1
+        kernel = kernel * (before[:, None] / mean)  # (3, 3, in, out)
+        normalized[name] = kernel.astype(np.float32), (bias / mean).astype(np.float32)
+        before = mean
+    return normalized
 
 
 def random_filters(network: str, layers: list[str], seed: int) -> Filters:

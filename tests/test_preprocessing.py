@@ -31,6 +31,9 @@ def test_every_8_bit_value_comes_back_in_each_channel(channel):
     picture = np.full((16, 16, 3), 100, np.uint8)
     picture[:, :, channel] = np.arange(256).reshape(16, 16)
     assert_array_equal(deprocess(preprocess(picture)), picture)
+    sixteen = deprocess(preprocess(picture), np.uint16)
+    assert sixteen.dtype == np.uint16
+    assert_array_equal(sixteen, picture * 257.0)
 
 
 def test_preprocess_is_that_of_keras_applications():
@@ -448,6 +451,26 @@ def test_luminance_is_taken_from_one_picture_and_chroma_from_the_other():
         chroma = (found[:, :, channel] - found @ luma) / scale
         expected = (content[:, :, channel] - content @ luma) / scale
         assert_allclose(chroma, expected, atol=2)
+
+
+def test_luminance_of_16_bits_has_no_8_bits_in_between():
+    content = soft(40, 50, 4, 90, 160)
+    pixels = np.random.default_rng(1).integers(90 * 257, 160 * 257, (40, 50, 3)).astype(np.uint16)
+    found = preprocessing.with_colors_of(pixels, content)
+    assert found.dtype == np.uint16
+    found, exact = found / 257, pixels / 257
+    luma = np.array([0.299, 0.587, 0.114])
+    assert_allclose(found @ luma, exact @ luma, atol=0.5 / 257 + 1e-9)  # no value was clipped
+    for channel in (2, 0):
+        difference = found[:, :, channel] - found @ luma
+        expected = content[:, :, channel] - content @ luma
+        assert_allclose(difference, expected, atol=1 / 257)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_picture_with_its_own_colours_is_itself(dtype):
+    own = EVERY_VALUE[None].astype(dtype) * dtype(np.iinfo(dtype).max // 255)
+    assert_array_equal(preprocessing.with_colors_of(own, EVERY_VALUE[None]), own)
 
 
 def test_the_mixed_start_is_half_noise_and_half_the_picture():

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +25,13 @@ def image(seed: int, rows: int = 5, columns: int = 7) -> np.ndarray:
     return rng.normal(0, 50, (1, rows, columns, 3)).astype(np.float32)
 
 
-def new_record(iterations: int = 4, restarts: bool = False) -> dict:
+def new_record(iterations: int = 4, restarts: bool = False, output: str = "png") -> dict:
     each = 1 if restarts else iterations
     return {
         "status": "running",
         "base": {"path": "base.png", "sha256": "1"},
         "styles": [{"path": "style.png", "sha256": "2"}],
-        "settings": {"iter": iterations, "height": 5},
+        "settings": {"iter": iterations, "height": 5, "output": output},
         "weights": {"sha256": "3"},
         "stretches": [
             {"scale": 0, "rows": 5, "columns": 7, "first_iteration": first, "iterations": each}
@@ -309,10 +311,119 @@ def test_images_are_read_back_exactly(prefix):
 def test_pictures_are_the_images_rounded_and_clipped(prefix):
     with Image.open(f"{prefix}_at_iteration_1.png") as file:
         picture = np.asarray(file)
-        assert json.loads(file.text["Settings"]) == {"iter": 4, "height": 5}
+        assert json.loads(file.text["Settings"]) == {"iter": 4, "height": 5, "output": "png"}
     mean = [103.939, 116.779, 123.68]
     expected = np.clip(np.rint(image(1)[0] + np.float32(mean)), 0, 255)[:, :, ::-1]
     np.testing.assert_array_equal(picture, expected)
+
+
+def read_png16(path: Path) -> tuple[np.ndarray, dict[str, str]]:
+    """Pixels and texts of a PNG whose lines are not filtered, byte by byte as the format says."""
+    content, texts, data = path.read_bytes(), {}, b""
+    assert content[:8] == b"\x89PNG\r\n\x1a\n" and content.endswith(b"IEND\xaeB`\x82")
+    place = 8
+    while place < len(content):
+        length, kind = struct.unpack(">I4s", content[place : place + 8])
+        chunk = content[place + 8 : place + 8 + length]
+        (check,) = struct.unpack(">I", content[place + 8 + length : place + 12 + length])
+        assert check == zlib.crc32(kind + chunk)
+        if kind == b"IHDR":
+            columns, rows, *rest = struct.unpack(">IIBBBBB", chunk)
+            assert rest == [16, 2, 0, 0, 0]  # bits, RGB, deflate, usual filters, not interlaced
+        elif kind == b"tEXt":
+            keyword, _, text = chunk.partition(b"\0")
+            texts[keyword.decode()] = text.decode()
+        elif kind == b"IDAT":
+            data += chunk
+        place += 12 + length
+    lines = zlib.decompress(data)
+    width = 1 + 6 * columns
+    assert len(lines) == rows * width and not any(lines[::width])
+    return np.array(
+        [np.frombuffer(lines, ">u2", 3 * columns, row * width + 1) for row in range(rows)]
+    ).reshape(rows, columns, 3), texts
+
+
+def read_tiff16(path: Path) -> tuple[np.ndarray, dict[str, str]]:
+    """Pixels and texts of an uncompressed TIFF, as Pillow finds its tags."""
+    with Image.open(path) as file:
+        tags, (columns, rows) = file.tag_v2, file.size
+    assert tags[258] == (16, 16, 16)  # BitsPerSample
+    assert (tags[259], tags[262], tags[277], tags[284]) == (1, 2, 3, 1)  # plain, RGB, interleaved
+    (offset,), (length,) = tags[273], tags[279]
+    assert length == 6 * rows * columns
+    order = {b"II": "<u2", b"MM": ">u2"}[path.read_bytes()[:2]]
+    pixels = np.frombuffer(path.read_bytes(), order, 3 * rows * columns, offset)
+    return pixels.reshape(rows, columns, 3), {"Software": tags[305], "Settings": tags[270]}
+
+
+SIXTEEN_BITS = {"png16": (".png", read_png16), "tiff16": (".tif", read_tiff16)}
+
+
+@pytest.mark.parametrize("output", SIXTEEN_BITS)
+def test_pictures_of_16_bits_are_the_images_times_257_with_the_settings(output, tmp_path):
+    suffix, read = SIXTEEN_BITS[output]
+    prefix = str(tmp_path / "run")
+    with locked(prefix), Run(new_record(1, output=output), prefix) as run:
+        carry_out(run, 1)
+        run.stop("finished", image(0))
+        assert run.picture_path(0) == tmp_path / f"run_at_iteration_0{suffix}"
+    mean = np.array([103.939, 116.779, 123.68], np.float32).astype(np.float64)
+    exact = (image(0)[0].astype(np.float64) + mean)[:, :, ::-1] * 257
+    expected = np.clip(np.floor(exact + 0.5), 0, 65535)
+    for end in ("", "_at_iteration_0"):
+        pixels, texts = read(Path(f"{prefix}{end}{suffix}"))
+        np.testing.assert_array_equal(pixels, expected)
+        assert texts["Software"] == "neural_style_transfer.py"
+        assert json.loads(texts["Settings"]) == {"iter": 1, "height": 5, "output": output}
+        with Image.open(f"{prefix}{end}{suffix}") as file:  # in 8 bits: the higher byte
+            np.testing.assert_array_equal(file.convert("RGB"), expected // 256)
+    names = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    assert names == sorted(["run.json", f"run{suffix}", f"run_at_iteration_0{suffix}"])
+
+
+@pytest.mark.parametrize("output", SIXTEEN_BITS)
+@pytest.mark.parametrize("size", [(1, 1), (3, 1), (1, 5), (37, 23)])
+def test_any_size_and_value_of_16_bits_is_read_back(size, output, tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 65536, (*size, 3)).astype(np.uint16)
+    pixels[0, 0] = 0, 1, 65535
+    suffix, read = SIXTEEN_BITS[output]
+    for number, laid_out in enumerate([pixels, pixels[:, :, ::-1], np.asfortranarray(pixels)]):
+        path = tmp_path / f"{number}{suffix}"
+        texts = {"Software": "x", "Settings": "{}"}
+        with open(path, "wb") as file:
+            results.write_picture(file, laid_out, output, texts)
+        found, read_texts = read(path)
+        np.testing.assert_array_equal(found, laid_out)
+        assert read_texts == texts
+
+
+def test_a_run_in_another_format_leaves_none_of_the_earlier_one_s_pictures(prefix):
+    Path(f"{prefix}.png").write_bytes(b"result")
+    with pytest.raises(InputError, match="which has run"):
+        results.check_prefix(prefix, overwrite=False, suffix=".tif")
+    with locked(prefix), Run(new_record(2, output="tiff16"), prefix, overwrite=True) as run:
+        carry_out(run, 2)
+        run.stop("finished", image(1))
+    names = sorted(path.name for path in Path(prefix).parent.iterdir() if path.is_file())
+    assert names == ["run.json", "run.tif", "run_at_iteration_0.tif", "run_at_iteration_1.tif"]
+    with locked(prefix), resumed(prefix, done=1, say=lambda line: None):
+        pass
+    kept = {path.name for path in Path(prefix).parent.glob("run_before*")}
+    assert kept == {"run_before_1.tif", "run_before_1_at_iteration_1.tif"}
+
+
+def test_a_photograph_beside_a_run_of_pngs_is_none_of_its_pictures(tmp_path):
+    (tmp_path / "cat.tif").write_bytes(b"photograph")
+    prefix = str(tmp_path / "cat")
+    results.check_prefix(prefix, overwrite=False)
+    for _ in range(2):
+        with locked(prefix), Run(new_record(), prefix, overwrite=True):
+            pass
+    assert (tmp_path / "cat.tif").read_bytes() == b"photograph"
+    with pytest.raises(InputError, match=r"which has cat\.tif"):
+        (tmp_path / "cat.json").unlink()
+        results.check_prefix(prefix, overwrite=False, suffix=".tif")
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "foreign", "empty", "gone"])

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import reference
+import tifffile
 from conftest import draw
 from numpy.testing import assert_array_equal
 from PIL import Image
@@ -414,6 +415,20 @@ def test_another_network_or_pooling_gives_another_loss(choices, base, style):
     assert np.isfinite(other) and other != pytest.approx(usual, rel=1e-6)
 
 
+def test_normalised_filters_reach_the_run_and_do_not_touch_their_checksum(base, style, tmp_path):
+    choices = {**LIGHT, "height": 32, "loss_scale": "gatys"}
+    _, usual = transfer(base, style, **choices)
+    prefix = str(tmp_path / "result")
+    _, other = transfer(base, style, prefix, normalize_filters=True, **choices)
+    assert other["settings"]["normalize_filters"] and not usual["settings"]["normalize_filters"]
+    assert other["weights"] == usual["weights"]
+    for ours, theirs in zip(other["evaluations"], usual["evaluations"], strict=True):
+        assert ours["style"] != pytest.approx(theirs["style"], rel=0.1)
+    _, resumed = resume(prefix, iter=4)
+    assert resumed["evaluations"][: len(other["evaluations"])] == other["evaluations"]
+    assert resumed["evaluations"][-1]["total"] <= other["evaluations"][0]["total"]
+
+
 def test_filters_are_fitted_where_asked(base, style):
     picture, record = transfer(base, style, **{**LIGHT, "weights": "fitted"})
     again, _ = transfer(base, style, **{**LIGHT, "weights": "fitted"})
@@ -536,7 +551,7 @@ def test_clip_keeps_every_image_in_the_valid_range(
 ):
     seen = []
     saved = preprocessing.deprocess
-    monkeypatch.setattr(preprocessing, "deprocess", lambda x: seen.append(x) or saved(x))
+    monkeypatch.setattr(preprocessing, "deprocess", lambda x, *_: seen.append(x) or saved(x))
     choices = {"clip": True, "precondition": 0, "optimizer": optimizer, "init": init}
     choices |= {"style_weight": 100, "learning_rate": 40, "scales": "0.7,1"}
     transfer(base, style, str(tmp_path / "result"), **{**LIGHT, **choices})
@@ -554,6 +569,40 @@ def test_luminance_alone_is_changed_where_asked(base, style, tmp_path):
     found, expected = (np.asarray(p.convert("YCbCr"), float)[:, :, 1:] for p in (picture, content))
     assert np.median(np.abs(found - expected)) <= 1
     assert_array_equal(Image.open(tmp_path / "result_at_iteration_2.png"), picture)
+
+
+@pytest.mark.parametrize("preserve_color", ["none", "luminance"])
+def test_16_bits_are_those_of_the_8_bits_and_more(preserve_color, base, style, tmp_path):
+    choices = {**LIGHT, "style_weight": 100, "preserve_color": preserve_color}
+    prefix = str(tmp_path / "result")
+    picture, record = transfer(base, style, prefix, output="tiff16", **choices)
+    eight, _ = transfer(base, style, **choices)
+    assert_array_equal(picture, eight)  # what is returned has 8 bits
+    assert record["settings"]["output"] == "tiff16"
+    for end in ("", "_at_iteration_2"):
+        pixels = tifffile.imread(f"{prefix}{end}.tif")
+        assert pixels.dtype == np.uint16
+        # Luminance rounds twice: the painted pixels, then what comes of them.
+        farthest = 0.5 if preserve_color == "none" else 1
+        assert np.abs(pixels / 257 - np.asarray(eight)).max() <= farthest + 0.5 / 257
+        assert (pixels % 257 != 0).mean() > 0.9
+    again, _ = transfer(base, style, init=f"{prefix}_at_iteration_0.tif", **choices)
+    assert again.size == picture.size
+
+
+def test_a_run_of_16_bits_is_resumed_with_the_same_bytes(base, style, tmp_path):
+    whole, part = str(tmp_path / "whole"), str(tmp_path / "part")
+    transfer(base, style, whole, output="png16", restarts=True, **LIGHT)
+    transfer(base, style, part, output="png16", restarts=True, **{**LIGHT, "iter": 2})
+    resume(part, iter=3)
+    for end in ("", "_at_iteration_2"):
+        assert Path(f"{part}{end}.png").read_bytes() == Path(f"{whole}{end}.png").read_bytes()
+    with pytest.raises(InputError, match="--output: expected as in the run"):
+        resume(part, iter=4, output="tiff16")
+    resume(part, iter=4, output="tiff16", overwrite=True)
+    names = {path.name for path in tmp_path.glob("part*") if path.is_file()}
+    pictures = {f"part_at_iteration_{number}.png" for number in range(3)}
+    assert names == {"part.json", "part.tif", "part_at_iteration_3.tif"} | pictures
 
 
 def test_the_width_is_the_one_asked_for_at_every_scale(base, style):
