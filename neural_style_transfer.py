@@ -124,7 +124,7 @@ def paint(
         record["stretches"] = [dataclasses.asdict(stretch) for stretch in stretches]
     progress = Progress(record, quiet)
     extractor = build_extractor(record, settings, pictures, overwrite, progress.say)
-    from objective import make_objective
+    from objective import balanced_weights, make_objective
 
     def render(image, dtype=np.uint8):
         pixels = preprocessing.deprocess(image, dtype)
@@ -152,7 +152,16 @@ def paint(
                 if mask_pictures:
                     sizes = preprocessing.sizes_at(pictures, size, settings)
                     masks = list(map(preprocessing.regions, mask_pictures, sizes))
-                objective = make_objective(extractor, images[0], images[1:], settings, masks)
+                about = extractor, images[0], images[1:], settings, masks
+                weights = None
+                if settings.auto_weights:
+                    measured = record.setdefault("auto_weights", {})
+                    if (key := str(stretch.scale)) not in measured:
+                        measured[key] = balanced_weights(*about)
+                        if prefix is not None:
+                            run.save_record()  # a resume goes on with the same numbers
+                    weights = measured[key]
+                objective = make_objective(*about, weights)
             if stretch.first_iteration:
                 image = preprocessing.resize_image(run.image(stretch.first_iteration - 1), size)
             else:
@@ -398,6 +407,8 @@ def continued(
         )
     for name in {"weights", "init"} & set(changed):
         record.pop(name, None)
+    if set(changed) - {"iter"}:
+        record.pop("auto_weights", None)
     if {"content_mask", "style_mask"} & set(changed):
         record.pop("masks", None)
     for entry in pictures_read(record):

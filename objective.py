@@ -84,13 +84,9 @@ def balanced_weights(
     1701.08893, section 4.5, who measure the gradients at every step). Measured at the content image
     under soft noise, since the content loss has no slope at the content image itself.
 
-    Args and errors as for `make_objective`; returns weights by part.
+    Arguments are those of `make_objective`; returns weights by part.
     """
-    rng = np.random.default_rng(settings.seed)
-    size = content.shape[1:3]
-    coarse = (1, size[0] // 4 + 1, size[1] // 4 + 1, 3)
-    noise = rng.normal(0, PERTURBATION, coarse).astype(np.float32)
-    image = content + resize_image(noise, size)
+    image = under_soft_noise(content, settings.seed)
     parts = make_parts(extractor, content, styles, settings, masks)
     weights = part_weights(settings)
     for name, weight in weights.items():
@@ -100,6 +96,14 @@ def balanced_weights(
             # A part without any slope here (a flat picture's, say) keeps its weight.
             weights[name] = weight / norm if norm else weight
     return weights
+
+
+def under_soft_noise(image: np.ndarray, seed: int) -> np.ndarray:
+    """An image (1, H, W, 3) plus Gaussian noise whose grains are about 4 pixels wide."""
+    rows, columns = image.shape[1:3]
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, PERTURBATION, (1, rows // 4 + 1, columns // 4 + 1, 3))
+    return image + resize_image(noise.astype(np.float32), (rows, columns))
 
 
 def make_parts(
@@ -167,8 +171,6 @@ def make_parts(
                 loss += part * PARTS[kind](inside, target, settings.loss_scale, size, layers)
         return loss
 
-    variation_factor = losses.total_variation_factor(settings.loss_scale, size)
-
     def parts(combination_image) -> dict:
         if settings.targets == "batch":
             batch = extractor(ops.concatenate([*pictures, combination_image], axis=0))
@@ -183,11 +185,8 @@ def make_parts(
         else:
             features = extractor(combination_image)
             content_targets, style_targets = kept_content, kept_styles
-        seen = combination_image
-        if settings.loss_scale == "relative":
-            # The original leaves the last row and column to themselves, where dots then form.
-            seen = ops.pad(seen, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="symmetric")
-        values = {"total_variation": variation_factor * losses.total_variation(seen)}
+        variation = losses.total_variation_loss(settings.loss_scale, combination_image)
+        values = {"total_variation": variation}
         for layer in content_layers:
             values[f"content {layer}"] = content_part(features[layer], content_targets[layer])
         for kind, layers in style_layers.items():

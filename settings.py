@@ -64,7 +64,7 @@ class Settings:
         ("png", "png16", "tiff16"),
     )
 
-    iter: int = choice(5, "optimisation", "iterations; a picture is saved after each")
+    iter: int = choice(4, "optimisation", "iterations; a picture is saved after each")
     evaluations: int = choice(20, "optimisation", "evaluations of loss and gradient per iteration")
     scales: str = choice(
         "auto",
@@ -90,6 +90,12 @@ class Settings:
     content_weight: float = choice(0.025, "loss", "weight of the content loss")
     style_weight: float = choice(1.0, "loss", "weight of the style loss")
     tv_weight: float = choice(1.0, "loss", "weight of the total variation loss")
+    auto_weights: bool = choice(
+        False,
+        "loss",
+        "the weights say shares of the gradient, measured at the start of each size, instead "
+        "(content 0.2, style 1, total variation 0.1 unless given)",
+    )
     content_layers: str = choice(
         "block4_conv2", "loss", "layers of the content loss, block4_conv2 or block4_conv2:0.5"
     )
@@ -325,7 +331,7 @@ def scales_of(settings: Settings) -> list[tuple[float, float]]:
     fractions = [1.0]
     while settings.height * fractions[0] / 1.75 >= 140:
         fractions.insert(0, fractions[0] / 1.75)
-    return [(fraction, 2 if index else 3) for index, fraction in enumerate(fractions)]
+    return [(fraction, 1 if index else 3) for index, fraction in enumerate(fractions)]
 
 
 def parse_blend(text: str, styles: int) -> list[float]:
@@ -524,12 +530,16 @@ def make_settings(preset: str = "default", **choices) -> Settings:
         if name not in known:
             raise InputError(f"{name}: expected a field of Settings. Received: {name!r}")
     merged = {**PRESETS[preset], **choices}
+    if merged.get("auto_weights"):
+        merged |= {name: share for name, share in AUTO_SHARES.items() if name not in choices}
     # Who starts from a picture of their own goes on with it at full size.
     if "scales" not in choices and merged.get("init", "content") not in INITS:
         merged["scales"] = "1"
     return Settings(**merged)
 
 
+# With `auto_weights`: each term's gradient relative to that of the style.
+AUTO_SHARES = {"content_weight": 0.2, "style_weight": 1.0, "tv_weight": 0.1}
 INITS = ("content", "noise", "mixed", "gray")
 
 

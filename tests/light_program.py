@@ -30,7 +30,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
-def light_objective(extractor, content, styles, settings, masks=None):
+def light_objective(extractor, content, styles, settings, masks=None, weights=None):
     """Content, mean colour products for style, and total variation; with their gradient."""
     style = styles[0].reshape(-1, 3).astype(np.float64)
     target = style.T @ style / len(style)
@@ -89,7 +89,12 @@ stand_in(
     optimizers=SimpleNamespace(Adam=Adam),
 )
 stand_in("network", feature_extractor=lambda *_: None, processor_precision=lambda: "float32")
-stand_in("objective", TERMS=("content", "style", "total_variation"), make_objective=light_objective)
+stand_in(
+    "objective",
+    TERMS=("content", "style", "total_variation"),
+    make_objective=light_objective,
+    balanced_weights=None,
+)
 stand_in(
     "weights",
     FITTING_ROWS=32,

@@ -54,13 +54,18 @@ def vgg(image, filters, network, layers, pooling, borders="zeros", taps="relu"):
     raise KeyError(layers)
 
 
-def total_variation(image):
-    """Keras example, `total_variation_loss`."""
+def squared_slopes(image):
+    """Squared differences to the pixels below and to the right, without last row and column."""
     x = image.astype(np.float64)
     rows, columns = x.shape[1:3]
     a = (x[:, : rows - 1, : columns - 1, :] - x[:, 1:, : columns - 1, :]) ** 2
     b = (x[:, : rows - 1, : columns - 1, :] - x[:, : rows - 1, 1:, :]) ** 2
-    return ((a + b) ** 1.25).sum()
+    return a + b
+
+
+def total_variation(image):
+    """Keras example, `total_variation_loss`."""
+    return (squared_slopes(image) ** 1.25).sum()
 
 
 def content_loss(scale, f, p, layers=1):
@@ -143,4 +148,4 @@ def variation_loss(scale, image, share):
     if scale != "relative":
         return total_variation(image)
     whole = np.pad(image, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="edge")
-    return total_variation(whole) * share / image.size
+    return (np.sqrt(squared_slopes(whole) + 1) - 1).sum() * share / image.size

@@ -70,6 +70,15 @@ def test_total_variation_counts_by_hand():
     assert_allclose(losses.total_variation(image), 2 * 4**1.25 + 8**1.25, rtol=1e-6)
 
 
+@pytest.mark.parametrize("height, expected", [(0, 0), (3, 10**0.5 - 1), (200, 40001**0.5 - 1)])
+def test_the_smooth_variation_of_an_edge_is_its_height_however_it_is_spread(height, expected):
+    edge = np.zeros((1, 1, 6, 1), np.float32)
+    edge[:, :, 3:] = height
+    assert_allclose(losses.charbonnier_variation(edge), expected, rtol=1e-5)
+    ramp = np.linspace(0, 200, 5, dtype=np.float32)[None, None, :, None]
+    assert_allclose(losses.charbonnier_variation(ramp), 4 * (2501**0.5 - 1), rtol=1e-5)
+
+
 def test_a_flat_picture_has_no_total_variation():
     assert float(losses.total_variation(np.full((1, 6, 6, 3), 77, np.float32))) == 0
 

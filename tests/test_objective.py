@@ -11,7 +11,13 @@ from numpy.testing import assert_allclose
 
 from losses import TOTAL_VARIATION_SHARE
 from network import feature_extractor
-from objective import TERMS, make_objective
+from objective import (
+    TERMS,
+    balanced_weights,
+    make_objective,
+    part_weights,
+    under_soft_noise,
+)
 from preprocessing import preprocess
 from settings import layers_in_use, make_settings
 
@@ -198,6 +204,56 @@ def test_batch_and_cached_targets_agree(extractor, network, size, styles, scale)
     assert_allclose(batch.sum(), kept.sum(), rtol=1e-5)
     difference = np.linalg.norm(batch_gradient - kept_gradient)
     assert difference < 1e-4 * np.linalg.norm(kept_gradient)
+
+
+@pytest.mark.parametrize("targets", ["cached", "batch"])
+@pytest.mark.parametrize("style_loss", ["gram", "gram+histogram"])
+def test_balanced_weights_give_each_part_of_the_gradient_its_share(extractor, style_loss, targets):
+    settings = make_settings(
+        style_loss=style_loss,
+        histogram_layers="block1_conv1:0.5",
+        targets=targets,
+        auto_weights=True,
+        content_weight=0.3,
+        tv_weight=0.2,
+        **SHALLOW,
+    )
+    about = extractor(settings), image_of((28, 20), 1), [image_of((28, 20), 2)], settings
+    weights = balanced_weights(*about)
+    image = under_soft_noise(about[1], settings.seed)
+    shares = {
+        "content block2_conv2": 0.3,
+        "gram block1_conv1": 0.7,
+        "gram block2_conv1": 0.3,
+        "histogram block1_conv1": 0.5,
+        "total_variation": 0.2,
+    }
+    if style_loss == "gram":
+        del shares["histogram block1_conv1"]
+    assert part_weights(settings) == pytest.approx(shares)
+    for name, share in shares.items():
+        alone = {**dict.fromkeys(weights, 0.0), name: weights[name]}
+        _, gradient = make_objective(*about, weights=alone)(image)
+        assert np.linalg.norm(gradient) == pytest.approx(share, rel=1e-4)
+
+
+def test_balanced_weights_make_up_for_the_scale_of_the_losses(extractor):
+    content, style, image = (image_of((28, 20), seed) for seed in (1, 2, 3))
+    gradients = []
+    for scale in ("relative", "keras", "pytorch"):
+        settings = make_settings(loss_scale=scale, auto_weights=True, tv_weight=0, **SHALLOW)
+        about = extractor(settings), content, [style], settings
+        gradients.append(make_objective(*about, weights=balanced_weights(*about))(image)[1])
+    # The Gram loss of equal size is the same formula but for its factor.
+    for gradient in gradients[1:]:
+        assert_allclose(gradient, gradients[0], atol=1e-4 * np.abs(gradients[0]).max())
+
+
+def test_balanced_weights_of_flat_pictures_are_finite(extractor):
+    settings = make_settings(auto_weights=True, style_loss="moments", **SHALLOW)
+    black = np.zeros((1, 28, 20, 3), np.float32)
+    weights = balanced_weights(extractor(settings), black, [black], settings)
+    assert all(np.isfinite(weight) and weight >= 0 for weight in weights.values())
 
 
 @pytest.mark.parametrize("targets", ["cached", "batch"])

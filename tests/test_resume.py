@@ -215,7 +215,7 @@ def test_kills_in_the_midst_of_saving_do_not_change_the_outcome(light, job):
 
 
 TRUE_JOBS = {
-    "coarse to fine": [*SCALES, "--network", "vgg16"],
+    "coarse to fine": [*SCALES, "--network", "vgg16", "--auto_weights"],
     "adam": [*SIZE, "--scales", "1", "--optimizer", "adam", "--network", "vgg16"],
     "memory restarts": ["--preset", "keras-1", *SIZE],
 }
