@@ -98,6 +98,7 @@ stand_in(
 stand_in(
     "weights",
     FITTING_ROWS=32,
+    normalized_filters=None,
     load_filters=lambda source, *_: (
         {},
         {
