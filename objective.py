@@ -117,6 +117,7 @@ def make_parts(
 
     Arguments are those of `make_objective`, names those of `part_weights`, without parts of weight 0.
     """
+    weights = part_weights(settings)
     size = content.shape[1:3]
     content_layers = parse_layers(settings, "content_layers") if settings.content_weight else {}
     style_layers = style_parts(settings) if settings.style_weight else {}
@@ -187,14 +188,40 @@ def make_parts(
             content_targets, style_targets = kept_content, kept_styles
         variation = losses.total_variation_loss(settings.loss_scale, combination_image)
         values = {"total_variation": variation}
+
+        def seen_by(part: str, layer: str):
+            if settings.normalize_gradients and weights[part]:
+                return with_unit_gradient(features[layer], weights[part])
+            return features[layer]
+
         for layer in content_layers:
-            values[f"content {layer}"] = content_part(features[layer], content_targets[layer])
+            name = f"content {layer}"
+            values[name] = content_part(seen_by(name, layer), content_targets[layer])
         for kind, layers in style_layers.items():
             for layer in layers:
-                values[f"{kind} {layer}"] = style_part(kind, layer, features[layer], style_targets)
+                name = f"{kind} {layer}"
+                values[name] = style_part(kind, layer, seen_by(name, layer), style_targets)
         return values
 
     return parts
+
+
+def with_unit_gradient(features, weight: float):
+    """Features unchanged, but the gradient g that comes back to them becomes weight · g / Σ|g|.
+
+    As in the "normalize gradients" of Johnson's neural-style: each layer pulls as hard as its weight
+    says, however large its loss. The picture then no longer follows the gradient of any loss.
+    """
+
+    @ops.custom_gradient
+    def unchanged(features):
+        def backward(*gradients, upstream=None):
+            (gradient,) = gradients or (upstream,)
+            return weight * gradient / (ops.sum(ops.abs(gradient)) + losses.EPSILON)
+
+        return ops.copy(features), backward
+
+    return unchanged(features)
 
 
 def positions(features) -> int:

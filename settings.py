@@ -96,6 +96,12 @@ class Settings:
         "the weights say shares of the gradient, measured at the start of each size, instead "
         "(content 0.2, style 1, total variation 0.1 unless given)",
     )
+    normalize_gradients: bool = choice(
+        False,
+        "loss",
+        "what each layer's loss sends back gets absolute values that sum to the layer's weight, "
+        "however large the loss (needs --optimizer adam)",
+    )
     content_layers: str = choice(
         "block4_conv2", "loss", "layers of the content loss, block4_conv2 or block4_conv2:0.5"
     )
@@ -201,6 +207,15 @@ class Settings:
         if self.clip and self.precondition and self.optimizer == "lbfgs":
             raise InputError(
                 f"--clip: expected with --precondition 0. Received: {self.precondition:g}"
+            )
+        if self.normalize_gradients and self.optimizer != "adam":
+            raise InputError(
+                "--normalize_gradients: expected with --optimizer adam, since L-BFGS needs the "
+                f"gradient of its loss. Received: {self.optimizer}"
+            )
+        if self.normalize_gradients and self.auto_weights:
+            raise InputError(
+                "--normalize_gradients, --auto_weights: expected one of them. Received: both"
             )
         if self.targets == "batch" and self.style_mask:
             raise InputError("--style_mask: expected with --targets cached. Received: batch")

@@ -88,6 +88,18 @@ def extractor(filters):
     return build
 
 
+def assert_slopes_agree(loss, image, gradient, tolerance, directions=3):
+    """Central differences of `loss` along random directions, beside the gradient's."""
+    rng, step = np.random.default_rng(5), 1e-4  # of a pixel value
+    image, gradient = image.astype(np.float64), gradient.astype(np.float64)
+    for _ in range(directions):
+        direction = rng.normal(size=image.shape)
+        slope = (loss(image + step * direction) - loss(image - step * direction)) / (2 * step)
+        error = slope - (gradient * direction).sum()
+        # Of what a random direction's slope typically is: a single one may be near 0.
+        assert abs(error) < tolerance * np.linalg.norm(gradient)
+
+
 CASES = {
     "both terms": ({}, [(28, 20)], [1]),
     "a layer weighted otherwise": (
@@ -167,14 +179,44 @@ def test_the_gradient_is_that_of_central_differences(filters, extractor, scale, 
     def loss(x):
         return expected_terms(filters, settings, content, [style], x, USUAL, [1]).sum()
 
-    rng, step = np.random.default_rng(5), 1e-4  # of a pixel value
-    for _ in range(4):
-        direction = rng.normal(size=image.shape)
-        image64 = image.astype(np.float64)
-        slope = (loss(image64 + step * direction) - loss(image64 - step * direction)) / (2 * step)
-        error = slope - (gradient.astype(np.float64) * direction).sum()
-        # Of what a random direction's slope typically is: a single one may be near 0.
-        assert abs(error) < 1e-4 * np.linalg.norm(gradient)
+    assert_slopes_agree(loss, image, gradient, 1e-4, directions=4)
+
+
+@pytest.mark.parametrize("targets", ["cached", "batch"])
+def test_normalized_gradients_pull_at_each_layer_with_its_weight(filters, extractor, targets):
+    settings = make_settings(
+        normalize_gradients=True,
+        optimizer="adam",
+        targets=targets,
+        content_weight=0.3,
+        tv_weight=1000,
+        **SHALLOW,
+    )
+    content, image, style = (image_of((12, 14), seed) for seed in (1, 2, 3))
+    terms, gradient = make_objective(extractor(settings), content, [style], settings)(image)
+    plain = make_settings(**{"content_weight": 0.3, "tv_weight": 1000, **SHALLOW})
+    expected = expected_terms(filters, plain, content, [style], image, USUAL, [1])
+    assert_allclose(terms, expected, rtol=1e-5)  # the losses themselves are as ever
+
+    f, p, a = (
+        features_in_float64(filters, settings, picture) for picture in (image, content, style)
+    )
+
+    def gram_direction(name):
+        """The gradient of Σ(G − A)² with respect to F, but for a factor: F (G − A)."""
+        flat, of_style = (each[name].reshape(-1, each[name].shape[-1]) for each in (f, a))
+        return (flat @ (flat.T @ flat - of_style.T @ of_style)).reshape(f[name].shape)
+
+    content_layer = "block2_conv2"
+    pulls = [(0.3, content_layer, f[content_layer] - p[content_layer])]
+    pulls += [(w, name, gram_direction(name)) for name, w in USUAL[1].items()]
+
+    def pulled(x):  # linear in the features: its gradient is what is to come back
+        features = features_in_float64(filters, settings, x)
+        pull = sum(w * (g / abs(g).sum() * features[name]).sum() for w, name, g in pulls)
+        return pull + 1000 * reference.variation_loss("relative", x, TOTAL_VARIATION_SHARE)
+
+    assert_slopes_agree(pulled, image, gradient, 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -368,16 +410,11 @@ def test_the_style_term_s_gradient_is_that_of_central_differences(filters, extra
     settings = make_settings(style_loss=style_loss, content_weight=0, tv_weight=0, **SHALLOW)
     image, style = image_of((12, 14), 2), image_of((16, 13), 3)
     _, gradient = make_objective(extractor(settings), image, [style], settings)(image)
-    rng, step = np.random.default_rng(5), 1e-4
-    for _ in range(3):
-        direction = rng.normal(size=image.shape)
-        image64 = image.astype(np.float64)
-        ahead, behind = (
-            expected_style(filters, settings, style, image64 + sign * step * direction)
-            for sign in (1, -1)
-        )
-        error = (ahead - behind) / (2 * step) - (gradient.astype(np.float64) * direction).sum()
-        assert abs(error) < 1e-3 * np.linalg.norm(gradient)
+
+    def loss(x):
+        return expected_style(filters, settings, style, x)
+
+    assert_slopes_agree(loss, image, gradient, 1e-3)
 
 
 def test_the_histogram_term_s_gradient_takes_the_matched_features_as_constant(filters, extractor):
@@ -399,13 +436,7 @@ def test_the_histogram_term_s_gradient_takes_the_matched_features_as_constant(fi
         o = features_in_float64(filters, settings, x)
         return sum(w * ((o[name] - matched[name]) ** 2).sum() for name, w in weights.items())
 
-    rng, step = np.random.default_rng(5), 1e-4
-    for _ in range(3):
-        direction = rng.normal(size=image.shape)
-        image64 = image.astype(np.float64)
-        slope = (loss(image64 + step * direction) - loss(image64 - step * direction)) / (2 * step)
-        error = slope - (gradient.astype(np.float64) * direction).sum()
-        assert abs(error) < 0.01 * np.linalg.norm(gradient)
+    assert_slopes_agree(loss, image, gradient, 0.01)
 
 
 @pytest.mark.parametrize("style_loss", ["histogram", "wasserstein", "moments"])

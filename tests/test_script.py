@@ -707,6 +707,11 @@ BAD = {
         USUAL + "--content_mask={masks}/red.png --style_mask={masks}/red.png --targets=batch",
         "--targets",
     ),
+    "normalized gradients with L-BFGS": (USUAL + "--normalize_gradients", "--normalize_gradients"),
+    "normalized gradients and automatic weights": (
+        USUAL + "--normalize_gradients --optimizer=adam --auto_weights",
+        "--normalize_gradients, --auto_weights",
+    ),
     "clip with preconditioning": (USUAL + "--clip --precondition=0.25", "--clip"),
     "unknown style loss": (USUAL + "--style_loss=grams", "--style_loss"),
     "unknown histogram layer": (USUAL + "--histogram_layers=conv4_1", "'conv4_1'"),
