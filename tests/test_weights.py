@@ -832,7 +832,7 @@ def test_normalised_filters_have_mean_activation_1(name, pooling, borders, filte
         normal = np.concatenate([features[layer] for features in other])
         mean = original.mean(axis=0)
         live = mean > 0
-        assert not live[7] and live.mean() > 0.9
+        assert not live[7] and live.mean() > 0.5
         assert not normal[:, ~live].any()
         # A filter that hardly ever answers is scaled up, and its rounding with it.
         often = mean > 0.01 * mean.mean()
