@@ -56,6 +56,7 @@ def transfer(
     overwrite: bool = False,
     journal: bool = True,
     quiet: bool = True,
+    kept: dict | None = None,
     **choices,
 ):
     """Repaint a picture in the manner of others.
@@ -68,6 +69,8 @@ def transfer(
         overwrite: replace an earlier run with the same prefix.
         journal: keep what an exact resume needs while running.
         quiet: print nothing.
+        kept: where the network and the features of content and style pictures stay for a further
+            call with the same dict; those of the last network only.
         **choices: fields of `settings.Settings`, such as `height=256`.
 
     Returns:
@@ -94,7 +97,7 @@ def transfer(
     if prefix is not None:
         check_prefix(prefix, overwrite, SUFFIXES[settings.output])
     with locked(prefix):
-        return paint(record, prefix, overwrite, journal, quiet)
+        return paint(record, prefix, overwrite, journal, quiet, kept=kept)
 
 
 def paint(
@@ -104,6 +107,7 @@ def paint(
     journal: bool,
     quiet: bool,
     done: int | None = None,
+    kept: dict | None = None,
 ):
     """Carry out what is left of the run that `record` describes, behind `done` iterations of it.
 
@@ -123,7 +127,7 @@ def paint(
         stretches = plan(settings, *pictures[0].size)
         record["stretches"] = [dataclasses.asdict(stretch) for stretch in stretches]
     progress = Progress(record, quiet)
-    extractor = build_extractor(record, settings, pictures, overwrite, progress.say)
+    extractor = build_extractor(record, settings, pictures, overwrite, progress.say, kept)
     from objective import balanced_weights, make_objective
 
     def render(image, dtype=np.uint8):
@@ -152,16 +156,23 @@ def paint(
                 if mask_pictures:
                     sizes = preprocessing.sizes_at(pictures, size, settings)
                     masks = list(map(preprocessing.regions, mask_pictures, sizes))
-                about = extractor, images[0], images[1:], settings, masks
+                about = {
+                    "extractor": extractor,
+                    "content": images[0],
+                    "styles": images[1:],
+                    "settings": settings,
+                    "masks": masks,
+                    "kept": kept,
+                }
                 weights = None
                 if settings.auto_weights:
                     measured = record.setdefault("auto_weights", {})
                     if (key := str(stretch.scale)) not in measured:
-                        measured[key] = balanced_weights(*about)
+                        measured[key] = balanced_weights(**about)
                         if prefix is not None:
                             run.save_record()  # a resume goes on with the same numbers
                     weights = measured[key]
-                objective = make_objective(*about, weights)
+                objective = make_objective(**about, weights=weights)
             if stretch.first_iteration:
                 image = preprocessing.resize_image(run.image(stretch.first_iteration - 1), size)
             else:
@@ -205,10 +216,16 @@ def read_pictures(record: dict, settings: Settings) -> tuple[list, object, list]
 
 
 def build_extractor(
-    record: dict, settings: Settings, pictures: list, overwrite: bool, say: Callable
+    record: dict,
+    settings: Settings,
+    pictures: list,
+    overwrite: bool,
+    say: Callable,
+    kept: dict | None = None,
 ):
     """The network with its filters; where they are from is entered into the record."""
     import preprocessing
+    from results import pictures_read
 
     with quiet_imports():
         import keras
@@ -236,16 +253,21 @@ def build_extractor(
     if precision == "auto":
         precision = record.get("precision") or network.processor_precision()
     record |= {"weights": weights, "precision": precision, "versions": versions()}
-    return network.feature_extractor(
-        settings.network,
-        filters,
-        layers,
-        settings.pooling,
-        precision,
-        settings.borders,
-        settings.taps,
-        weights["input"],
-    )
+    choices = {
+        "layers": layers,
+        "pooling": settings.pooling,
+        "precision": precision,
+        "borders": settings.borders,
+        "taps": settings.taps,
+        "input_convention": weights["input"],
+    }
+    kept = {} if kept is None else kept
+    normal_to = [each["sha256"] for each in pictures_read(record)] * settings.normalize_filters
+    key = str((settings.network, choices, weights["sha256"], normal_to))
+    if key not in kept:
+        kept.clear()  # of another network, with its features
+        kept[key] = network.feature_extractor(settings.network, filters, **choices)
+    return kept[key]
 
 
 def paint_stretch(

@@ -3,6 +3,7 @@
 The only file that knows an automatic differentiation backend, in `value_and_grad`.
 """
 
+import hashlib
 from collections.abc import Callable
 
 import keras
@@ -25,6 +26,7 @@ def make_objective(
     settings: Settings,
     masks: list[dict] | None = None,
     weights: dict[str, float] | None = None,
+    kept: dict | None = None,
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """The loss of a combination image and its gradient, at one size.
 
@@ -36,13 +38,14 @@ def make_objective(
         masks: regions of the content image, then of each style image: {colour: bool (H, W)}. The
             style loss is then taken region by region.
         weights: of the parts of the loss, instead of `part_weights(settings)`.
+        kept: where features of content and style images stay, for calls with the same dict.
 
     Returns:
         A function from the combination image, float32 (1, H, W, 3), to (terms, gradient):
         float32 (3,), weighted, in the order of `TERMS`, and float32 (1, H, W, 3).
     """
     weights = weights or part_weights(settings)
-    parts = make_parts(extractor, content, styles, settings, masks)
+    parts = make_parts(extractor, content, styles, settings, masks, kept)
 
     def terms(combination_image):
         sums = dict.fromkeys(TERMS, ops.zeros(()))
@@ -77,6 +80,7 @@ def balanced_weights(
     styles: list[np.ndarray],
     settings: Settings,
     masks: list[dict] | None = None,
+    kept: dict | None = None,
 ) -> dict[str, float]:
     """Weights with which each part's gradient has the norm that `part_weights` says.
 
@@ -87,7 +91,7 @@ def balanced_weights(
     Arguments are those of `make_objective`; returns weights by part.
     """
     image = under_soft_noise(content, settings.seed)
-    parts = make_parts(extractor, content, styles, settings, masks)
+    parts = make_parts(extractor, content, styles, settings, masks, kept)
     weights = part_weights(settings)
     for name, weight in weights.items():
         if weight:
@@ -112,6 +116,7 @@ def make_parts(
     styles: list[np.ndarray],
     settings: Settings,
     masks: list[dict] | None,
+    kept: dict | None,
 ) -> Callable:
     """The parts of the loss, unweighted: from the combination image to {name: scalar}.
 
@@ -142,14 +147,23 @@ def make_parts(
                         targets[region, kind, layer] = TARGETS[kind](inside)
         return targets
 
+    def fixed_features(image: np.ndarray, mask: np.ndarray | None = None):
+        key = id(extractor), digest(image), digest(mask)
+        if kept and key in kept:
+            return kept[key]
+        features = extractor(masked(ops.convert_to_tensor(image), mask))
+        if kept is not None:
+            kept[key] = features
+        return features
+
     # Rows 0, 1, … of the original's batch never change, so their features can be kept.
     if settings.targets == "cached":
-        features = extractor(pictures[0])
+        features = fixed_features(content)
         kept_content = {layer: features[layer] for layer in content_layers}
         del features
         kept_styles = [
-            targets_of(style, lambda mask, picture=picture: extractor(masked(picture, mask)))
-            for style, picture in enumerate(pictures[1:])
+            targets_of(style, lambda mask, image=image: fixed_features(image, mask))
+            for style, image in enumerate(styles)
         ]
 
     def content_part(features, target):
@@ -298,6 +312,13 @@ PARTS = {
     "histogram": histogram_part,
     "wasserstein": wasserstein_part,
 }
+
+
+def digest(array: np.ndarray | None) -> tuple:
+    """What tells one array from others: its shape and a checksum of its bytes."""
+    if array is None:
+        return ()
+    return *array.shape, hashlib.sha256(array.tobytes()).digest()
 
 
 def masked(image, mask: np.ndarray | None):

@@ -1,7 +1,8 @@
 """What the recipes share: their command line, cells painted side by side, a labelled sheet.
 
 A recipe paints several pictures, the cells, with `transfer`, and lays them on a sheet. The filters
-are made once for all cells and handed to them as a file.
+are made once for all cells and handed to them as a file; a process keeps the networks and the
+features of content and style pictures for its further cells.
 """
 
 import argparse
@@ -89,6 +90,7 @@ def run_recipe(
     return 0
 
 
+KEPT = {}  # networks and features of the cells that this process has painted
 WORKERS = ("workers", os.cpu_count() or 1, "processes at a time")  # an option of recipes with cells
 
 
@@ -151,6 +153,7 @@ def paint_cells(pictures: list[str], cells: list[dict], workers: int) -> list[Im
                 done.append(picture)
                 print(f"{len(done)} of {len(cells)} pictures", flush=True)
         finally:
+            KEPT.clear()
             if workers > 1:
                 pool.shutdown(cancel_futures=True)
     return done
@@ -163,7 +166,7 @@ def few_threads(workers: int) -> None:
 
 def paint_cell(cell: dict) -> Image.Image:
     """One cell, in whichever process."""
-    return transfer(**cell)[0]
+    return transfer(**cell, kept=KEPT)[0]
 
 
 def make_sheet(

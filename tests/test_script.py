@@ -403,6 +403,45 @@ def test_the_seed_decides_the_noise(base, style):
     assert runs[0] == runs[1] != runs[2]
 
 
+def test_what_is_kept_for_a_further_run_is_not_made_again_and_changes_nothing(
+    base, style, style2, monkeypatch
+):
+    built, seen = [], []
+    feature_extractor = network.feature_extractor
+
+    def counted(*args, **choices):
+        extractor = feature_extractor(*args, **choices)
+        built.append(extractor)
+
+        def features(image):
+            if isinstance(image, np.ndarray) or hasattr(image, "numpy"):  # not while compiling
+                seen.append(image)
+            return extractor(image)
+
+        return features
+
+    runs = [
+        {"styles": style},
+        {"styles": style, "content_weight": 0.1},
+        {"styles": [style, style2]},
+        {"styles": style2, "normalize_filters": True},
+        {"styles": style, "normalize_filters": True},
+        {"styles": style, "auto_weights": True},
+    ]
+    alone = [transfer(base, **run, **LIGHT) for run in runs]
+    monkeypatch.setattr(network, "feature_extractor", counted)
+    kept, counts = {}, []
+    for run, (picture, record) in zip(runs, alone, strict=True):
+        again, same = transfer(base, **run, **LIGHT, kept=kept)
+        assert_array_equal(again, picture)
+        assert [e["total"] for e in same["evaluations"]] == [
+            e["total"] for e in record["evaluations"]
+        ]
+        counts.append((len(built), len(seen)))
+    # Networks built and pictures looked at, in all: only what is new costs.
+    assert counts == [(1, 2), (1, 2), (1, 3), (2, 5), (3, 7), (4, 9)]
+
+
 def test_the_style_scale_changes_what_the_strokes_are_compared_with(base, style):
     one, two = (first_loss(base, style, style_scale=scale)["style"] for scale in (1, 2))
     assert one != pytest.approx(two, rel=1e-3)
