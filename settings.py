@@ -94,7 +94,7 @@ class Settings:
         False,
         "loss",
         "the weights say shares of the gradient, measured at the start of each size, instead "
-        "(content 0.2, style 1, total variation 0.1 unless given)",
+        "(content 0.02, style 1, total variation 0.003 unless given)",
     )
     normalize_gradients: bool = choice(
         False,
@@ -553,8 +553,9 @@ def make_settings(preset: str = "default", **choices) -> Settings:
     return Settings(**merged)
 
 
-# With `auto_weights`: each term's gradient relative to that of the style.
-AUTO_SHARES = {"content_weight": 0.2, "style_weight": 1.0, "tv_weight": 0.1}
+# With `auto_weights`: each term's gradient relative to that of the style, as seen on seven pairs.
+# The Gram loss's falls by much more than the others' on the way, hence its share at the start.
+AUTO_SHARES = {"content_weight": 0.02, "style_weight": 1.0, "tv_weight": 0.003}
 INITS = ("content", "noise", "mixed", "gray")
 
 
