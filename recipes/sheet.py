@@ -66,7 +66,8 @@ def run_recipe(
     for name, default, about in more:
         kind, metavar = (whole_number, "N") if isinstance(default, int) else (str, "TEXT")
         about = f"{about} (default: {default})"
-        own.add_argument(f"--{name}", type=kind, metavar=metavar, help=about)
+        option = {"type": kind, "metavar": metavar, "default": default, "help": about}
+        own.add_argument(f"--{name}", **option)
     add_settings(parser, **defaults)
     arguments = sys.argv[1:] if arguments is None else arguments
     options = vars(parser.parse_intermixed_args(list(map(underscored, arguments))))

@@ -263,6 +263,19 @@ def test_an_option_that_the_recipe_sets_itself_is_refused(base, style, tmp_path,
     assert command(weight_grid, [base, style, "x", "--ratios", "0.1,none"]) == 2
 
 
+def test_an_option_left_out_has_the_default_that_help_names():
+    given = []
+    sheet.run_recipe(
+        lambda *paths, **options: given.append((paths, options)),
+        "",
+        {"PREFIX": ""},
+        {},
+        (("workers", 3, ""), ("ratios", "1,2", "")),
+        arguments=["x", "--workers=4"],
+    )
+    assert given == [(("x",), {"workers": 4, "ratios": "1,2"})]
+
+
 def test_an_earlier_sheet_is_not_replaced_unasked(base, style, tmp_path, capsys):
     (tmp_path / "x.png").write_bytes(b"earlier")
     assert command(weight_grid, [base, style, str(tmp_path / "x")]) == 2
