@@ -751,12 +751,17 @@ def patches_before(layer, filters, pictures):
     return np.concatenate(rows)
 
 
-@pytest.mark.parametrize("layer", ["block1_conv1", "block1_conv2", "block2_conv2", "block3_conv1"])
-def test_fitted_filters_answer_with_unit_mean_square_and_mean_0(layer, fitted):
+# Root mean square of the fitted filters' responses.
+RESPONSES = {"block1_conv1": 64, "block1_conv2": 64, "block2_conv2": 128, "block3_conv1": 256}
+
+
+@pytest.mark.parametrize("layer", RESPONSES)
+def test_fitted_filters_answer_about_as_loud_as_vgg_s_and_with_mean_0(layer, fitted):
     filters, pictures = fitted
     kernel, bias = filters[layer]
     patches = patches_before(layer, filters, pictures)
     response = patches @ kernel.reshape(-1, kernel.shape[-1]).astype(np.float64) + bias
+    response /= RESPONSES[layer]
     speaking = np.abs(kernel).sum(axis=(0, 1, 2)) > 0
     # Few enough positions here that every patch was drawn.
     assert (response[:, speaking] ** 2).mean() == pytest.approx(1, rel=1e-2)
@@ -774,6 +779,7 @@ def test_fitted_filters_are_half_whitened_components(layer, fitted):
     values = np.linalg.eigh(covariance)[0][::-1][:count]
     basis = kernel.reshape(-1, kernel.shape[-1]).astype(np.float64)[:, :count]
     response = np.einsum("ij,ik,kj->j", basis, covariance, basis)  # variance of each
+    response /= RESPONSES[layer] ** 2
     # A component of variance λ answers with √λ, all scaled to mean 1.
     strong = values > 1e-3 * values[0]
     strong[-8:] = False  # the weakest of a subspace iteration are found roughly
