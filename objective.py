@@ -359,6 +359,9 @@ def value_and_grad(fn: Callable) -> Callable[[np.ndarray], tuple[np.ndarray, np.
     if backend == "tensorflow":
         import tensorflow as tf
 
+        # Several functions are compiled on purpose; TensorFlow warns of that.
+        tf.get_logger().setLevel("ERROR")
+
         @tf.function
         def compiled(x):
             with tf.GradientTape() as tape:

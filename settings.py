@@ -519,12 +519,8 @@ PRESETS = {
         "clip": True,
         "iter": 15,
     },
-    # arXiv 1701.08893: an image pyramid, Gram and histogram losses.
-    "histogram": {
-        "style_loss": "gram+histogram",
-        "scales": "0.25:2,0.5:2,1:2",
-        "iter": 6,
-    },
+    # arXiv 1701.08893: an image pyramid, Gram and histogram losses, weights found by their gradients.
+    "histogram": {"style_loss": "gram+histogram", "auto_weights": True},
 }
 
 

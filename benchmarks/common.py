@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import logging
 import os
 import sys
 from pathlib import Path
@@ -16,9 +15,6 @@ from settings import Settings, layer_names, layers_in_use, parse_layers
 
 with quiet_imports():
     from weights import kernel_shape, load_filters
-
-# A benchmark compiles many objectives in one process, which TensorFlow takes for a mistake.
-logging.getLogger("tensorflow").setLevel("ERROR")
 
 
 def make_parser(description: str, weights: str = "random") -> argparse.ArgumentParser:
