@@ -86,7 +86,8 @@ def load_filters(
         about = {"source": source, "file": str(file), "sha256": sha256_of_file(file)}
         return filters, {**about, "input": convention}
     if source == "fitted":
-        filters = fitted_filters(network, needed, images, settings.seed)
+        loudness = LOUDNESS["torch" if settings.loss_scale == "pytorch" else "caffe"]
+        filters = fitted_filters(network, needed, images, settings.seed, loudness)
     else:
         filters = random_filters(network, needed, settings.seed)
     digest = hashlib.sha256()
@@ -449,23 +450,29 @@ def random_filters(network: str, layers: list[str], seed: int) -> Filters:
 
 FITTING_ROWS = 192  # of the content picture that `fitted` looks at
 FITTING_PATCHES = 8_000  # of a picture and layer, at most
+# Of fitted filters, by the network for which a system's weights were made. VGG19 with pixel values
+# and max pooling answers with 44 to 58, 150 to 290 and 190 to 390 (root mean square, two pairs of
+# pictures) at the first layers of blocks 1 to 3; torchvision's sees pictures 57 times smaller.
+LOUDNESS = {"caffe": 64.0, "torch": 1.0}
 
 
 def fitted_filters(
-    network: str, layers: list[str], pictures: list[np.ndarray], seed: int
+    network: str, layers: list[str], pictures: list[np.ndarray], seed: int, loudness: float = 1.0
 ) -> Filters:
     """Filters fitted to the pictures at hand: half-whitened principal components, layer by layer.
 
     Of the features so far, 3 x 3 patches are gathered; with mean μ and leading principal
     components vᵢ of variance λᵢ, the filters are ±vᵢ·λᵢ^(−1/4) with bias ∓vᵢ·λᵢ^(−1/4)·μ, scaled
-    to a mean square response of `response_of`². The ReLU then keeps both halves of each component.
-    Blocks are joined by average pooling.
+    to a root mean square response of `loudness` in block 1 and twice the last block's in each other,
+    as VGG's own grow. The ReLU then keeps both halves of each component. Blocks are joined by
+    average pooling.
 
     Args:
         network: `vgg16` or `vgg19`.
         layers: the convolutions to fit, from the first on.
         pictures: images of about 200 rows, float32 (1, H, W, 3), BGR minus mean.
         seed: which patches are drawn.
+        loudness: see above. To the relative loss it is all the same, exactly for powers of two.
     """
     rng = np.random.default_rng(seed)
     maps = list(pictures)
@@ -484,22 +491,12 @@ def fitted_filters(
             )
             for features in maps
         ]
-    before = 1.0  # of the pictures
+    before = 1.0  # of the pictures, whose scale the first layer's filters have taken in
     for name, (kernel, bias) in filters.items():
-        response = response_of(name)
-        filters[name] = kernel * np.float32(response / before), bias * np.float32(response)
+        response = np.float32(loudness * 2 ** (int(name[len("block")]) - 1))
+        filters[name] = kernel * (response / before), bias * response
         before = response
     return filters
-
-
-def response_of(layer: str) -> float:
-    """Root mean square of a fitted layer's response: 64, 128, 256, 512, 1024 in blocks 1 to 5.
-
-    Close to VGG19's own behind max pooling (44 to 58, 150 to 290 and 190 to 390 at the first layers
-    of blocks 1 to 3, two pairs of pictures), so that the weights of systems made for it fit. The
-    relative loss does not see it: a power of two is exact.
-    """
-    return 2.0 ** (5 + int(layer[len("block")]))
 
 
 def _draw_patches(features: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -728,7 +728,7 @@ def fitted():
     """Filters fitted to two pictures, up to block3_conv1, and the pictures."""
     layers = [*LAYERS, "block2_conv2", "block3_conv1"]
     pictures = [preprocess(np.asarray(draw(48, 40, seed))) for seed in (1, 2)]
-    return weights.fitted_filters("vgg19", layers, pictures, 0), pictures
+    return weights.fitted_filters("vgg19", layers, pictures, 0, loudness=64), pictures
 
 
 def patches_before(layer, filters, pictures):
@@ -767,6 +767,18 @@ def test_fitted_filters_answer_about_as_loud_as_vgg_s_and_with_mean_0(layer, fit
     assert (response[:, speaking] ** 2).mean() == pytest.approx(1, rel=1e-2)
     assert_allclose(response.mean(axis=0), 0, atol=1e-3)
     assert_allclose(response[:, ~speaking], 0)
+
+
+def test_fitted_filters_fit_the_network_that_a_system_s_weights_were_made_for():
+    pictures = [preprocess(np.asarray(draw(48, 40, seed))) for seed in (1, 2)]
+    loud, soft = (
+        weights.load_filters("fitted", make_settings(loss_scale=scale), LAYERS, pictures)[0]
+        for scale in ("keras", "pytorch")
+    )
+    response = network.feature_extractor("vgg19", loud, LAYERS)(pictures[0])
+    softer = network.feature_extractor("vgg19", soft, LAYERS)(pictures[0])
+    for layer in LAYERS:
+        assert_array_equal(softer[layer] * 64, response[layer])
 
 
 @pytest.mark.parametrize("layer", ["block1_conv2", "block2_conv2", "block3_conv1"])
