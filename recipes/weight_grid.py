@@ -3,8 +3,8 @@
 Gatys, Ecker and Bethge, arXiv 1508.06576, figure 3. Downwards the style is matched at block1_conv1,
 then at that and block2_conv1, and so on to all five: local structures grow. To the right the ratio
 α/β of content to style weight grows: the content shows more. The paper's α/β of 1e-5 to 1e-2 are
-for its own loss (--loss_scale gatys) and ImageNet's filters; the `relative` loss has its balance
-near 0.03. PREFIX.png is the sheet.
+for its own loss (--loss_scale gatys) and ImageNet's filters; the `relative` loss from noise has its
+balance near 1. PREFIX.png is the sheet.
 """
 
 import sys
@@ -14,7 +14,7 @@ from sheet import WORKERS, check, make_sheet, paint_cells, run_recipe, save_shee
 from settings import positive
 
 BLOCKS = range(1, 6)
-RATIOS = "0.003,0.01,0.03,0.1"
+RATIOS = "0.1,0.5,2,10"
 DEFAULTS = {
     "height": 160,
     "init": "noise",
@@ -68,7 +68,7 @@ def paint_grid(
     sheet = make_sheet(
         [pictures[start : start + count] for start in range(0, len(pictures), count)],
         ["block1"] + [f"to block{block}" for block in BLOCKS[1:]],
-        [f"α/β = {number:g}" for number in numbers],
+        [f"ratio {number:g}" for number in numbers],
     )
     save_sheet(sheet, prefix)
     return sheet
