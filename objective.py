@@ -93,12 +93,17 @@ def balanced_weights(
     image = under_soft_noise(content, settings.seed)
     parts = make_parts(extractor, content, styles, settings, masks, kept)
     weights = part_weights(settings)
-    for name, weight in weights.items():
-        if weight:
-            part = value_and_grad(lambda image, name=name: ops.stack([parts(image)[name]]))
-            norm = np.linalg.norm(part(image)[1].astype(np.float64))
-            # A part without any slope here (a flat picture's, say) keeps its weight.
-            weights[name] = weight / norm if norm else weight
+    names = [name for name, weight in weights.items() if weight]
+
+    def chosen_parts(image, chosen):
+        values = parts(image)
+        return ops.stack([values[name] for name in names]) * chosen
+
+    slopes = value_and_grad(chosen_parts)
+    for name, chosen in zip(names, np.eye(len(names), dtype=np.float32), strict=True):
+        norm = np.linalg.norm(slopes(image, chosen)[1].astype(np.float64))
+        # A part without any slope here (a flat picture's, say) keeps its weight.
+        weights[name] /= norm or 1
     return weights
 
 
@@ -346,14 +351,14 @@ def within(features, mask: np.ndarray | None):
     return ops.take(losses.flat(features), places, axis=0)[None, :, None, :]
 
 
-def value_and_grad(fn: Callable) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Compile a function of one array with the gradient of its sum.
+def value_and_grad(fn: Callable) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """Compile a function with the gradient of its sum with respect to its first argument.
 
     Args:
-        fn: from a tensor (float32) to a vector of terms.
+        fn: from a tensor (float32), and others if it takes them, to a vector of terms.
 
     Returns:
-        A function from a NumPy array to (terms, gradient of Σ terms), NumPy arrays.
+        A function from NumPy arrays to (terms, gradient of Σ terms), NumPy arrays.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -363,35 +368,35 @@ def value_and_grad(fn: Callable) -> Callable[[np.ndarray], tuple[np.ndarray, np.
         tf.get_logger().setLevel("ERROR")
 
         @tf.function
-        def compiled(x):
+        def compiled(x, *others):
             with tf.GradientTape() as tape:
                 tape.watch(x)
-                terms = fn(x)
+                terms = fn(x, *others)
             return terms, tape.gradient(terms, x)
 
     elif backend == "jax":
         import jax
 
-        def total(x):
-            terms = fn(x)
+        def total(x, *others):
+            terms = fn(x, *others)
             return terms.sum(), terms
 
         differentiated = jax.jit(jax.value_and_grad(total, has_aux=True))
 
-        def compiled(x):
-            (_, terms), gradient = differentiated(x)
+        def compiled(x, *others):
+            (_, terms), gradient = differentiated(x, *others)
             return terms, gradient
 
     else:
         import torch
 
-        def compiled(x):
+        def compiled(x, *others):
             x.requires_grad_()
-            terms = fn(x)
+            terms = fn(x, *others)
             return terms.detach(), torch.autograd.grad(terms.sum(), x)[0]
 
-    def evaluate(x: np.ndarray):
-        terms, gradient = compiled(ops.convert_to_tensor(x))
+    def evaluate(*arrays: np.ndarray):
+        terms, gradient = compiled(*map(ops.convert_to_tensor, arrays))
         return ops.convert_to_numpy(terms), ops.convert_to_numpy(gradient)
 
     return evaluate
