@@ -134,7 +134,7 @@ def quantiles(features):
     places = np.sin(np.linspace(0, np.pi / 2, QUANTILES)) ** 2 * last
     below = np.floor(places).astype(np.int32)
     above = np.minimum(below + 1, last)
-    part = (places - below).astype(np.float32)[:, None]
+    part = ops.convert_to_tensor((places - below).astype(np.float32)[:, None])
     return ops.take(ordered, below, axis=0) * (1 - part) + ops.take(ordered, above, axis=0) * part
 
 

@@ -97,7 +97,9 @@ def feature_extractor(
             features = ops.relu(features)
         if len(wanted) == len(layers):
             break
-    return keras.Model(image, wanted, name=network)
+    extractor = keras.Model(image, wanted, name=network)
+    extractor.trainable = False  # PyTorch would keep what the filters' gradient needs
+    return extractor
 
 
 def torch_input() -> keras.layers.Layer:
@@ -116,7 +118,8 @@ def processor_precision() -> str:
 
     Without such units bfloat16 is emulated, and slower than float32.
     """
-    if keras.distribution.list_devices("gpu"):
+    device = str(ops.zeros(()).device).lower()  # where new tensors live, on any backend
+    if "gpu" in device or "cuda" in device:
         return "bfloat16"
     import cpuinfo
 

@@ -338,7 +338,8 @@ def minimise(evaluator, iterations: int, settings: Settings, on_iteration: Calla
         for _ in range(budget):
             x = keras.ops.convert_to_numpy(variable).astype(np.float64)
             evaluator.loss(x)
-            optimizer.apply([evaluator.grads(x).astype(np.float32)], [variable])
+            gradient = keras.ops.convert_to_tensor(evaluator.grads(x).astype(np.float32))
+            optimizer.apply([gradient], [variable])
             if settings.clip:
                 pixels = keras.ops.convert_to_numpy(variable).reshape(-1, 3)
                 variable.assign(np.clip(pixels, *VALID_RANGE.T).ravel())

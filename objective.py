@@ -50,7 +50,9 @@ def make_objective(
     def terms(combination_image):
         sums = dict.fromkeys(TERMS, ops.zeros(()))
         for name, value in parts(combination_image).items():
-            sums[term_of(name)] += weights[name] * value
+            sums[term_of(name)] = (
+                sums[term_of(name)] + weights[name] * value
+            )  # += is in place in PyTorch
         return ops.stack(list(sums.values()))
 
     return value_and_grad(terms)
@@ -235,7 +237,8 @@ def with_unit_gradient(features, weight: float):
     @ops.custom_gradient
     def unchanged(features):
         def backward(*gradients, upstream=None):
-            (gradient,) = gradients or (upstream,)
+            # PyTorch gives the features as well, and the gradient by name.
+            gradient = gradients[0] if upstream is None else upstream
             return weight * gradient / (ops.sum(ops.abs(gradient)) + losses.EPSILON)
 
         return ops.copy(features), backward

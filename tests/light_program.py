@@ -83,7 +83,7 @@ def stand_in(name, **content):
 
 stand_in(
     "keras",
-    ops=SimpleNamespace(zeros=np.zeros, convert_to_numpy=np.copy),
+    ops=SimpleNamespace(zeros=np.zeros, convert_to_numpy=np.copy, convert_to_tensor=np.asarray),
     backend=SimpleNamespace(backend=lambda: "tensorflow"),
     Variable=np.array,
     optimizers=SimpleNamespace(Adam=Adam),

@@ -3,7 +3,9 @@
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -814,6 +816,32 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_code_1_and_names_the_term(
 
 
 # The command itself
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="needs torch")
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--style_loss=gram+histogram", "--auto_weights"],
+        ["--style_loss=wasserstein"],
+        ["--optimizer=adam", "--normalize_gradients"],
+    ],
+    ids=" ".join,
+)
+def test_with_pytorch_below_keras_the_losses_are_the_same(options, base, style, tmp_path):
+    command = [sys.executable, SCRIPT, base, style, tmp_path / "torch", "--quiet"]
+    subprocess.run(
+        [*command, *OPTIONS, *options], check=True, env={**os.environ, "KERAS_BACKEND": "torch"}
+    )
+    with open(tmp_path / "torch.json") as file:
+        below_torch = json.load(file)["evaluations"]
+    assert main([base, style, str(tmp_path / "tf"), "--quiet", *OPTIONS, *options]) == 0
+    with open(tmp_path / "tf.json") as file:
+        below_tensorflow = json.load(file)["evaluations"]
+    for one, other in list(zip(below_torch, below_tensorflow, strict=True))[:4]:
+        for term in objective.TERMS:
+            assert one[term] == pytest.approx(other[term], rel=2e-3, abs=1e-6 * other["total"])
 
 
 def test_the_command_runs(base, style, tmp_path):
