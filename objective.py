@@ -50,9 +50,8 @@ def make_objective(
     def terms(combination_image):
         sums = dict.fromkeys(TERMS, ops.zeros(()))
         for name, value in parts(combination_image).items():
-            sums[term_of(name)] = (
-                sums[term_of(name)] + weights[name] * value
-            )  # += is in place in PyTorch
+            term = term_of(name)
+            sums[term] = sums[term] + weights[name] * value  # += is in place in PyTorch
         return ops.stack(list(sums.values()))
 
     return value_and_grad(terms)

@@ -451,7 +451,7 @@ def random_filters(network: str, layers: list[str], seed: int) -> Filters:
 FITTING_ROWS = 192  # of the content picture that `fitted` looks at
 FITTING_PATCHES = 8_000  # of a picture and layer, at most
 # Of fitted filters, by the network for which a system's weights were made. VGG19 with pixel values
-# and max pooling answers with 44 to 58, 150 to 290 and 190 to 390 (root mean square, two pairs of
+# and max pooling answers with 30 to 59, 150 to 290 and 190 to 390 (root mean square, two pairs of
 # pictures) at the first layers of blocks 1 to 3; torchvision's sees pictures 57 times smaller.
 LOUDNESS = {"caffe": 64.0, "torch": 1.0}
 

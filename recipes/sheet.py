@@ -1,8 +1,8 @@
 """What the recipes share: their command line, cells painted side by side, a labelled sheet.
 
 A recipe paints several pictures, the cells, with `transfer`, and lays them on a sheet. The filters
-are made once for all cells and handed to them as a file; a process keeps the networks and the
-features of content and style pictures for its further cells.
+are made once for all cells and handed to them as a file; a process keeps its last network, with
+the features of content and style pictures, for its further cells.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def run_recipe(
     return 0
 
 
-KEPT = {}  # networks and features of the cells that this process has painted
+KEPT = {}  # network and features of the cells that this process has painted
 WORKERS = ("workers", os.cpu_count() or 1, "processes at a time")  # an option of recipes with cells
 
 
