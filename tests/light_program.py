@@ -30,7 +30,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
-def light_objective(extractor, content, styles, settings, masks=None, weights=None):
+def light_objective(extractor, content, styles, settings, masks, kept, weights):
     """Content, mean colour products for style, and total variation; with their gradient."""
     style = styles[0].reshape(-1, 3).astype(np.float64)
     target = style.T @ style / len(style)
