@@ -88,7 +88,7 @@ stand_in(
     Variable=np.array,
     optimizers=SimpleNamespace(Adam=Adam),
 )
-stand_in("network", feature_extractor=lambda *_: None, processor_precision=lambda: "float32")
+stand_in("network", feature_extractor=lambda *_, **__: None, processor_precision=lambda: "float32")
 stand_in(
     "objective",
     TERMS=("content", "style", "total_variation"),
