@@ -156,23 +156,16 @@ def paint(
                 if mask_pictures:
                     sizes = preprocessing.sizes_at(pictures, size, settings)
                     masks = list(map(preprocessing.regions, mask_pictures, sizes))
-                about = {
-                    "extractor": extractor,
-                    "content": images[0],
-                    "styles": images[1:],
-                    "settings": settings,
-                    "masks": masks,
-                    "kept": kept,
-                }
+                about = extractor, images[0], images[1:], settings, masks
                 weights = None
                 if settings.auto_weights:
                     measured = record.setdefault("auto_weights", {})
                     if (key := str(stretch.scale)) not in measured:
-                        measured[key] = balanced_weights(**about)
+                        measured[key] = balanced_weights(*about, kept)
                         if prefix is not None:
                             run.save_record()  # a resume goes on with the same numbers
                     weights = measured[key]
-                objective = make_objective(**about, weights=weights)
+                objective = make_objective(*about, weights, kept)
             if stretch.first_iteration:
                 image = preprocessing.resize_image(run.image(stretch.first_iteration - 1), size)
             else:
@@ -221,18 +214,17 @@ def build_extractor(
     pictures: list,
     overwrite: bool,
     say: Callable,
-    kept: dict | None = None,
+    kept: dict | None,
 ):
     """The network with its filters; where they are from is entered into the record."""
     import preprocessing
-    from results import pictures_read
 
     with quiet_imports():
         import keras
 
         keras.ops.zeros(())  # the backend looks for devices now, and talks of it
         import network
-        from weights import FITTING_ROWS, load_filters, normalized_filters
+        from weights import FITTING_ROWS, filters_sha256, load_filters, normalized_filters
 
     layers = layers_in_use(settings)
     enough = preprocessing.SMALLEST_SIDE * pictures[0].height // pictures[0].width + 1
@@ -261,9 +253,9 @@ def build_extractor(
         "taps": settings.taps,
         "input_convention": weights["input"],
     }
-    kept = {} if kept is None else kept
-    normal_to = [each["sha256"] for each in pictures_read(record)] * settings.normalize_filters
-    key = str((settings.network, choices, weights["sha256"], normal_to))
+    if kept is None:
+        return network.feature_extractor(settings.network, filters, **choices)
+    key = str((settings.network, choices, filters_sha256(filters)))
     if key not in kept:
         kept.clear()  # of another network, with its features
         kept[key] = network.feature_extractor(settings.network, filters, **choices)

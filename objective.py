@@ -133,7 +133,6 @@ def make_parts(
     content_layers = parse_layers(settings, "content_layers") if settings.content_weight else {}
     style_layers = style_parts(settings) if settings.style_weight else {}
     blend = parse_blend(settings.style_blend, len(styles))
-    pictures = [ops.convert_to_tensor(image) for image in (content, *styles)]
     regions = list(masks[0]) if masks else [None]
 
     def targets_of(style: int, features_of: Callable) -> dict:
@@ -154,13 +153,13 @@ def make_parts(
         return targets
 
     def fixed_features(image: np.ndarray, mask: np.ndarray | None = None):
+        visible = masked(ops.convert_to_tensor(image), mask)
+        if kept is None:
+            return extractor(visible)
         key = id(extractor), digest(image), digest(mask)
-        if kept and key in kept:
-            return kept[key]
-        features = extractor(masked(ops.convert_to_tensor(image), mask))
-        if kept is not None:
-            kept[key] = features
-        return features
+        if key not in kept:
+            kept[key] = extractor(visible)
+        return kept[key]
 
     # Rows 0, 1, … of the original's batch never change, so their features can be kept.
     if settings.targets == "cached":
@@ -171,6 +170,8 @@ def make_parts(
             targets_of(style, lambda mask, image=image: fixed_features(image, mask))
             for style, image in enumerate(styles)
         ]
+    else:
+        pictures = [ops.convert_to_tensor(image) for image in (content, *styles)]
 
     def content_part(features, target):
         factor = losses.content_factor(settings.loss_scale, target, len(content_layers))
@@ -210,7 +211,7 @@ def make_parts(
         values = {"total_variation": variation}
 
         def seen_by(part: str, layer: str):
-            if settings.normalize_gradients and weights[part]:
+            if settings.normalize_gradients:
                 return with_unit_gradient(features[layer], weights[part])
             return features[layer]
 

@@ -90,12 +90,17 @@ def load_filters(
         filters = fitted_filters(network, needed, images, settings.seed, loudness)
     else:
         filters = random_filters(network, needed, settings.seed)
+    about = {"source": source, "file": None, "sha256": filters_sha256(filters)}
+    return filters, {**about, "input": "caffe"}
+
+
+def filters_sha256(filters: Filters) -> str:
+    """SHA-256 of all kernels and biases, in hexadecimal."""
     digest = hashlib.sha256()
     for kernel, bias in filters.values():
         digest.update(kernel.tobytes())
         digest.update(bias.tobytes())
-    about = {"source": source, "file": None, "sha256": digest.hexdigest()}
-    return filters, {**about, "input": "caffe"}
+    return digest.hexdigest()
 
 
 HOW_TO_GET = (

@@ -1,6 +1,7 @@
 """Small pictures made for the tests, and filters to look at them with."""
 
 import functools
+import importlib.util
 import os
 
 import numpy as np
@@ -12,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # arXiv 1409.1556, table 1, columns D and E.
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 CHANNELS = (64, 128, 256, 512, 512)
+with_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="needs torch")
 
 
 def draw(rows: int, columns: int, seed: int) -> Image.Image:

@@ -30,7 +30,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
-def light_objective(extractor, content, styles, settings, masks, kept, weights):
+def light_objective(extractor, content, styles, settings, masks, weights, kept):
     """Content, mean colour products for style, and total variation; with their gradient."""
     style = styles[0].reshape(-1, 3).astype(np.float64)
     target = style.T @ style / len(style)
@@ -98,6 +98,7 @@ stand_in(
 stand_in(
     "weights",
     FITTING_ROWS=32,
+    filters_sha256=None,
     normalized_filters=None,
     load_filters=lambda source, *_: (
         {},

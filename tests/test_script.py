@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import importlib.util
 import json
 import os
 import re
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 import reference
 import tifffile
-from conftest import draw
+from conftest import draw, with_torch
 from numpy.testing import assert_array_equal
 from PIL import Image
 from scipy.optimize import fmin_l_bfgs_b
@@ -26,6 +25,7 @@ import network
 import objective
 import preprocessing
 from neural_style_transfer import main, resume, transfer
+from results import load_record
 from settings import InputError, Settings, make_settings
 
 SCRIPT = Path(__file__).parent.parent / "neural_style_transfer.py"
@@ -818,7 +818,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_code_1_and_names_the_term(
 # The command itself
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="needs torch")
+@with_torch
 @pytest.mark.parametrize(
     "options",
     [
@@ -834,11 +834,10 @@ def test_with_pytorch_below_keras_the_losses_are_the_same(options, base, style, 
     subprocess.run(
         [*command, *OPTIONS, *options], check=True, env={**os.environ, "KERAS_BACKEND": "torch"}
     )
-    with open(tmp_path / "torch.json") as file:
-        below_torch = json.load(file)["evaluations"]
     assert main([base, style, str(tmp_path / "tf"), "--quiet", *OPTIONS, *options]) == 0
-    with open(tmp_path / "tf.json") as file:
-        below_tensorflow = json.load(file)["evaluations"]
+    below_torch, below_tensorflow = (
+        load_record(str(tmp_path / name))["evaluations"] for name in ("torch", "tf")
+    )
     for one, other in list(zip(below_torch, below_tensorflow, strict=True))[:4]:
         for term in objective.TERMS:
             assert one[term] == pytest.approx(other[term], rel=2e-3, abs=1e-6 * other["total"])

@@ -2,7 +2,6 @@
 
 import hashlib
 import http.server
-import importlib.util
 import inspect
 import os
 import pickle
@@ -18,7 +17,7 @@ import keras
 import numpy as np
 import pytest
 import reference
-from conftest import draw
+from conftest import draw, with_torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.io import loadmat, savemat
 from scipy.linalg import subspace_angles
@@ -30,7 +29,6 @@ from preprocessing import preprocess
 from settings import InputError, make_settings
 
 LAYERS = ["block1_conv1", "block1_conv2", "block2_conv1"]
-with_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="needs torch")
 # Where convolutions stand in MatConvNet's `layers` and torchvision's `features`.
 POSITIONS = {
     "vgg16": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
