@@ -9,6 +9,8 @@ backend.
 import numpy as np
 from keras import ops
 
+from autodiff import with_gradient
+
 
 def flat(features):
     """Features (1, H, W, N) as a matrix (M, N)."""
@@ -25,7 +27,12 @@ def gram_matrix(features):
         (N, N), sums over the H·W positions.
     """
     matrix = flat(features)
-    return ops.matmul(ops.transpose(matrix), matrix)
+    return with_gradient(
+        lambda matrix: ops.matmul(ops.transpose(matrix), matrix),
+        # Derived, it would be the sum of two products, one of them with a transposed result.
+        lambda gradient: ops.matmul(matrix, gradient + ops.transpose(gradient)),
+        matrix,
+    )
 
 
 def squared_error(a, b):

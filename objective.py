@@ -1,7 +1,4 @@
-"""Terms times weights, compiled to one function that returns loss and gradient.
-
-The only file that knows an automatic differentiation backend, in `value_and_grad`.
-"""
+"""Terms times weights, compiled to one function that returns loss and gradient."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,6 +8,7 @@ import numpy as np
 from keras import ops
 
 import losses
+from autodiff import value_and_grad, with_gradient
 from preprocessing import resize_image
 from settings import Settings, parse_blend, parse_layers, style_parts
 
@@ -233,17 +231,11 @@ def with_unit_gradient(features, weight: float):
     As in the "normalize gradients" of Johnson's neural-style: each layer pulls as hard as its weight
     says, however large its loss. The picture then no longer follows the gradient of any loss.
     """
-
-    @ops.custom_gradient
-    def unchanged(features):
-        def backward(*gradients, upstream=None):
-            # PyTorch gives the features as well, and the gradient by name.
-            gradient = gradients[0] if upstream is None else upstream
-            return weight * gradient / (ops.sum(ops.abs(gradient)) + losses.EPSILON)
-
-        return ops.copy(features), backward
-
-    return unchanged(features)
+    return with_gradient(
+        ops.copy,
+        lambda gradient: weight * gradient / (ops.sum(ops.abs(gradient)) + losses.EPSILON),
+        features,
+    )
 
 
 def positions(features) -> int:
@@ -352,54 +344,3 @@ def within(features, mask: np.ndarray | None):
     if len(places) == 0:
         return None
     return ops.take(losses.flat(features), places, axis=0)[None, :, None, :]
-
-
-def value_and_grad(fn: Callable) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    """Compile a function with the gradient of its sum with respect to its first argument.
-
-    Args:
-        fn: from a tensor (float32), and others if it takes them, to a vector of terms.
-
-    Returns:
-        A function from NumPy arrays to (terms, gradient of Σ terms), NumPy arrays.
-    """
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        # Several functions are compiled on purpose; TensorFlow warns of that.
-        tf.get_logger().setLevel("ERROR")
-
-        @tf.function
-        def compiled(x, *others):
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                terms = fn(x, *others)
-            return terms, tape.gradient(terms, x)
-
-    elif backend == "jax":
-        import jax
-
-        def total(x, *others):
-            terms = fn(x, *others)
-            return terms.sum(), terms
-
-        differentiated = jax.jit(jax.value_and_grad(total, has_aux=True))
-
-        def compiled(x, *others):
-            (_, terms), gradient = differentiated(x, *others)
-            return terms, gradient
-
-    else:
-        import torch
-
-        def compiled(x, *others):
-            x.requires_grad_()
-            terms = fn(x, *others)
-            return terms.detach(), torch.autograd.grad(terms.sum(), x)[0]
-
-    def evaluate(*arrays: np.ndarray):
-        terms, gradient = compiled(*map(ops.convert_to_tensor, arrays))
-        return ops.convert_to_numpy(terms), ops.convert_to_numpy(gradient)
-
-    return evaluate

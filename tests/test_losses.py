@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from skimage.exposure import match_histograms
 
 import losses
-from objective import value_and_grad
+from autodiff import value_and_grad
 
 SCALES = ["keras", "relative", "gatys", "matconvnet", "pytorch"]
 

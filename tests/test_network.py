@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import reference
 from conftest import draw
+from keras import ops
 from numpy.testing import assert_allclose
 
 import network
+from autodiff import value_and_grad
 from network import feature_extractor
 from preprocessing import preprocess
 
@@ -44,6 +46,27 @@ def test_with_max_pooling_it_is_the_network_of_keras_applications(filters, name)
     expected = keras.Model(whole.input, whole.get_layer(deepest).output)(image)
     features = feature_extractor(name, filters[name], [deepest], "max")(image)
     assert_allclose(np.asarray(features[deepest]), np.asarray(expected), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_a_wide_convolution_and_its_gradient_are_those_of_the_plain_one(padding):
+    rng = np.random.default_rng(1)
+    kernel, bias = rng.normal(size=(3, 3, 5, 7)), rng.normal(size=7)
+    image = rng.normal(size=(1, 9, 12, 5)).astype(np.float32)
+    layer = network.WideConv2D(7, 3, padding=padding)
+    layer.build(image.shape)
+    layer.set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
+    edge = 1 if padding == "same" else 0
+    windows = np.pad(image[0].astype(np.float64), ((edge, edge), (edge, edge), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(windows, (3, 3), axis=(0, 1))
+    expected = np.einsum("hwcij,ijcn->hwn", windows, kernel) + bias
+    assert_allclose(np.asarray(layer(image))[0], expected, atol=1e-5)
+    # It is linear but for the bias: Σ output·weight = Σ image·gradient + Σ bias·weight.
+    weight = rng.normal(size=expected.shape).astype(np.float32)
+    _, gradient = value_and_grad(lambda x: ops.sum(layer(x)[0] * weight)[None])(image)
+    for other in (image, rng.normal(size=image.shape).astype(np.float32)):
+        found = np.sum(gradient * other.astype(np.float64)) + np.sum(bias * weight)
+        assert_allclose(found, np.sum(np.asarray(layer(other))[0] * weight.astype("f8")), rtol=1e-4)
 
 
 def torch_picture(picture):
