@@ -43,7 +43,7 @@ def value_and_grad(fn: Callable) -> Callable[..., tuple[np.ndarray, np.ndarray]]
         # Several functions are compiled on purpose; TensorFlow warns of that.
         tf.get_logger().setLevel("ERROR")
 
-        @tf.function
+        @tf.function(autograph=False)  # translating plain Python would take seconds
         def compiled(x, *others):
             with tf.GradientTape() as tape:
                 tape.watch(x)

@@ -1,9 +1,11 @@
 """The feature extractor: VGG16 or VGG19 of keras.applications, cut behind the deepest layer in use.
 
-Simonyan and Zisserman, arXiv 1409.1556. It knows no loss and no file.
+Simonyan and Zisserman, arXiv 1409.1556. It knows no loss and no file of a run.
 """
 
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -149,7 +151,13 @@ def processor_precision() -> str:
     device = str(ops.zeros(()).device).lower()  # where new tensors live, on any backend
     if "gpu" in device or "cuda" in device:
         return "bfloat16"
+    return "bfloat16" if processor_flags() & {"avx512_bf16", "amx_bf16"} else "float32"
+
+
+def processor_flags() -> set[str]:
+    """What the processor can do, by Linux's names."""
+    with suppress(OSError):  # py-cpuinfo reads it too, but takes a second to
+        return set(Path("/proc/cpuinfo").read_text().split())
     import cpuinfo
 
-    flags = set(cpuinfo.get_cpu_info().get("flags", []))
-    return "bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"
+    return set(cpuinfo.get_cpu_info().get("flags", []))

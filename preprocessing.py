@@ -289,3 +289,23 @@ def start_image(picture: Image.Image, size: tuple[int, int], settings: Settings)
     if settings.init == "gray":
         return preprocess(np.full(shape[1:], 128, np.uint8))
     return preprocess(resize(picture, size, settings.resize))
+
+
+def image_at_next_size(
+    image: np.ndarray, picture: Image.Image, size: tuple[int, int], settings: Settings
+) -> np.ndarray:
+    """An image carried over to another size: the start image there, plus what has changed since.
+
+    So the fine detail of a picture that it started from comes back at each size. Noise is no
+    detail: an image that started from it is resized as it is.
+
+    Args:
+        image: float32 (1, H, W, 3).
+        picture: as for `start_image`.
+        size: (rows, columns).
+        settings: as for `start_image`.
+    """
+    if settings.init in ("noise", "mixed"):
+        return resize_image(image, size)
+    changed = image - start_image(picture, image.shape[1:3], settings)
+    return start_image(picture, size, settings) + resize_image(changed, size)

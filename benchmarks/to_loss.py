@@ -25,7 +25,7 @@ from PIL import Image
 from evaluator import Evaluator
 from network import processor_precision
 from neural_style_transfer import minimise
-from preprocessing import deprocess, images_at, resize_image, size_for, start_image
+from preprocessing import deprocess, image_at_next_size, images_at, size_for, start_image
 from settings import STYLE_LAYERS, make_settings
 
 SAMPLES = common.FOLDER / "samples"
@@ -131,7 +131,8 @@ def run(settings, coarse: list, size, pictures: list, filters: dict, target=-np.
         objective, _ = common.objective_at(step_size, pictures, filters, level)
         if image is None:
             image = start_image(pictures[0], step_size, settings)
-        image = resize_image(image, step_size)
+        elif image.shape[1:3] != step_size:
+            image = image_at_next_size(image, pictures[0], step_size, settings)
 
         def on_evaluation(terms, seconds, fraction=fraction):
             evaluations.append((fraction, seconds))

@@ -151,16 +151,23 @@ def test_in_bfloat16_features_are_float32_and_close(filters):
         assert 1e-6 < np.linalg.norm(b - a) / np.linalg.norm(a) < 0.02
 
 
+@pytest.mark.parametrize("linux", [True, False])
 @pytest.mark.parametrize(
     "flags, expected",
     [(["avx2", "avx512f"], "float32"), (["avx512_bf16"], "bfloat16"), (["amx_bf16"], "bfloat16")],
 )
-def test_precision_is_chosen_by_what_the_processor_has(monkeypatch, flags, expected):
+def test_precision_is_chosen_by_what_the_processor_has(monkeypatch, linux, flags, expected):
     import cpuinfo
+
+    def read_text(path):
+        if not linux:
+            raise FileNotFoundError(path)
+        return f"processor\t: 0\nflags\t\t: fpu {' '.join(flags)} sse\n"
 
     cpu = SimpleNamespace(device="/job:localhost/device:CPU:0")
     monkeypatch.setattr(network.ops, "zeros", lambda shape: cpu)
-    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: {"flags": flags})
+    monkeypatch.setattr(network.Path, "read_text", read_text)
+    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: {"flags": [] if linux else flags})
     assert network.processor_precision() == expected
 
 

@@ -290,6 +290,20 @@ def test_images_have_the_sizes_that_the_settings_say():
     assert sizes["stretch"][1] == sizes["batch"][1] == (1, 60, 80, 3)
 
 
+def test_the_detail_of_the_picture_it_started_from_comes_back_at_the_next_size():
+    picture, settings = draw(48, 60, seed=3), make_settings()
+    small = preprocessing.start_image(picture, (24, 30), settings)
+    full = preprocessing.start_image(picture, (48, 60), settings)
+    found = preprocessing.image_at_next_size(small, picture, (48, 60), settings)
+    assert_array_equal(found, full)
+    found = preprocessing.image_at_next_size(small + 7, picture, (48, 60), settings)
+    assert found.dtype == np.float32
+    assert_allclose(found, full + 7, atol=1e-4)
+    settings = make_settings(init="noise")
+    found = preprocessing.image_at_next_size(small, picture, (48, 60), settings)
+    assert_array_equal(found, preprocessing.resize_image(small, (48, 60)))
+
+
 @pytest.mark.parametrize("size", [(48, 60), (31, 44), (24, 30)])
 def test_an_image_at_another_size_keeps_a_slope_and_values_beyond_the_picture_s(size):
     down, right = np.mgrid[0:24, 0:30]
