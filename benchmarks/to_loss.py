@@ -36,7 +36,7 @@ PRECONDITIONED = {"restarts": False, "precondition": 0.25}
 WAYS = {
     "uncut": (UNCUT, []),
     "preconditioned": (PRECONDITIONED, []),
-    "half": (PRECONDITIONED, [(0.5, 60)]),
+    "half": (PRECONDITIONED, [(0.5, 40)]),
     "quarter, half": (PRECONDITIONED, [(0.25, 60), (0.5, 40)]),
 }
 
