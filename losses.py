@@ -9,8 +9,6 @@ backend.
 import numpy as np
 from keras import ops
 
-from autodiff import with_gradient
-
 
 def flat(features):
     """Features (1, H, W, N) as a matrix (M, N)."""
@@ -27,12 +25,10 @@ def gram_matrix(features):
         (N, N), sums over the H·W positions.
     """
     matrix = flat(features)
-    return with_gradient(
-        lambda matrix: ops.matmul(ops.transpose(matrix), matrix),
-        # Derived, it would be the sum of two products, one of them with a transposed result.
-        lambda gradient: ops.matmul(matrix, gradient + ops.transpose(gradient)),
-        matrix,
-    )
+    # Half of it, and its transpose, for the gradient: that of FᵀF itself would be the sum of two
+    # products, one of them with a transposed result.
+    half = ops.matmul(ops.transpose(ops.stop_gradient(matrix)), matrix)
+    return half + ops.transpose(half) - ops.stop_gradient(half)
 
 
 def squared_error(a, b):

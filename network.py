@@ -25,20 +25,26 @@ class WideConv2D(keras.layers.Conv2D):
     1.6 times as long; so this one is transposed forward and backward.
     """
 
+    def build(self, input_shape):
+        super().build(input_shape)
+        shape = self.kernel.shape
+        self.turned = self.add_weight(name="turned", shape=(*shape[:2], shape[3], shape[2]))
+
     def set_weights(self, weights):
-        super().set_weights(weights)
-        kernel, _ = weights
-        self.turned = ops.convert_to_tensor(np.transpose(kernel[::-1, ::-1], (0, 1, 3, 2)).copy())
+        kernel, bias = weights
+        super().set_weights([kernel, bias, np.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))])
 
     def convolution_op(self, inputs, kernel):
-        kernel = ops.convert_to_tensor(kernel)
+        # No `self` in what follows: TensorFlow keeps gradients, and what they name, for good.
+        kernel, turned = map(ops.stop_gradient, (kernel, self.turned))
+        padding = self.padding
 
         def convolved(features):
-            features = ops.conv_transpose(features, self.turned, padding="same")
-            return features if self.padding == "same" else features[:, 1:-1, 1:-1]
+            features = ops.conv_transpose(features, turned, padding="same")
+            return features if padding == "same" else features[:, 1:-1, 1:-1]
 
         def gradient_of(gradient):
-            return ops.conv_transpose(gradient, kernel, padding=self.padding)
+            return ops.conv_transpose(gradient, kernel, padding=padding)
 
         return with_gradient(convolved, gradient_of, inputs)
 

@@ -1,6 +1,8 @@
 """The feature extractor beside VGG written in NumPy, and beside keras.applications itself."""
 
+import gc
 import os
+import weakref
 from types import SimpleNamespace
 
 import keras
@@ -67,6 +69,17 @@ def test_a_wide_convolution_and_its_gradient_are_those_of_the_plain_one(padding)
     for other in (image, rng.normal(size=image.shape).astype(np.float32)):
         found = np.sum(gradient * other.astype(np.float64)) + np.sum(bias * weight)
         assert_allclose(found, np.sum(np.asarray(layer(other))[0] * weight.astype("f8")), rtol=1e-4)
+
+
+def test_a_compiled_network_that_nobody_uses_is_freed(filters):
+    extractor = feature_extractor("vgg19", filters["vgg19"], ["block3_conv1"])
+    loss = value_and_grad(lambda x: ops.sum(extractor(x)["block3_conv1"])[None])
+    loss(np.ones((1, 16, 16, 3), np.float32))
+    layer = weakref.ref(extractor.get_layer("block3_conv1"))
+    assert isinstance(layer(), network.WideConv2D)
+    del extractor, loss
+    gc.collect()
+    assert layer() is None
 
 
 def torch_picture(picture):
