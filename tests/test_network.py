@@ -72,12 +72,14 @@ def test_a_wide_convolution_and_its_gradient_are_those_of_the_plain_one(padding)
 
 
 def test_a_compiled_network_that_nobody_uses_is_freed(filters):
-    extractor = feature_extractor("vgg19", filters["vgg19"], ["block3_conv1"])
-    loss = value_and_grad(lambda x: ops.sum(extractor(x)["block3_conv1"])[None])
-    loss(np.ones((1, 16, 16, 3), np.float32))
-    layer = weakref.ref(extractor.get_layer("block3_conv1"))
-    assert isinstance(layer(), network.WideConv2D)
-    del extractor, loss
+    def used_once():
+        extractor = feature_extractor("vgg19", filters["vgg19"], ["block3_conv1"])
+        loss = value_and_grad(lambda x: ops.sum(extractor(x)["block3_conv1"])[None])
+        loss(np.ones((1, 16, 16, 3), np.float32))
+        assert isinstance(extractor.get_layer("block3_conv1"), network.WideConv2D)
+        return weakref.ref(extractor.get_layer("block3_conv1"))
+
+    layer = used_once()
     gc.collect()
     assert layer() is None
 
