@@ -27,8 +27,8 @@ class WideConv2D(keras.layers.Conv2D):
 
     def build(self, input_shape):
         super().build(input_shape)
-        shape = self.kernel.shape
-        self.turned = self.add_weight(name="turned", shape=(*shape[:2], shape[3], shape[2]))
+        rows, columns, before, out = self.kernel.shape
+        self.turned = self.add_weight((rows, columns, out, before), self.kernel_initializer)
 
     def set_weights(self, weights):
         kernel, bias = weights

@@ -168,8 +168,7 @@ def paint(
                 objective = make_objective(*about, weights, kept)
             if stretch.first_iteration:
                 image = run.image(stretch.first_iteration - 1)
-                if image.shape[1:3] != size:
-                    image = preprocessing.image_at_next_size(image, start_picture, size, settings)
+                image = preprocessing.image_at_next_size(image, start_picture, size, settings)
             else:
                 image = preprocessing.start_image(start_picture, size, settings)
             paint_stretch(stretch, image, objective, settings, run, progress)

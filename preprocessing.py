@@ -305,7 +305,7 @@ def image_at_next_size(
         size: (rows, columns).
         settings: as for `start_image`.
     """
-    if settings.init in ("noise", "mixed"):
+    if image.shape[1:3] == size or settings.init in ("noise", "mixed"):
         return resize_image(image, size)
     changed = image - start_image(picture, image.shape[1:3], settings)
     return start_image(picture, size, settings) + resize_image(changed, size)

@@ -131,7 +131,7 @@ def run(settings, coarse: list, size, pictures: list, filters: dict, target=-np.
         objective, _ = common.objective_at(step_size, pictures, filters, level)
         if image is None:
             image = start_image(pictures[0], step_size, settings)
-        elif image.shape[1:3] != step_size:
+        else:
             image = image_at_next_size(image, pictures[0], step_size, settings)
 
         def on_evaluation(terms, seconds, fraction=fraction):
