@@ -106,7 +106,6 @@ def feature_extractor(
     Raises:
         ValueError: a kernel of another shape than the layer's.
     """
-    policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     image = keras.Input((None, None, 3), name="image")
     features, wanted = image, {}
     if input_convention == "torch":
@@ -114,10 +113,10 @@ def feature_extractor(
     for layer in APPLICATIONS[network](include_top=False, weights=None).layers[1:]:
         if isinstance(layer, keras.layers.MaxPooling2D):
             padding = "same" if borders == "repeated" else "valid"
-            options = {"padding": padding, "name": layer.name, "dtype": policy}
+            options = {"padding": padding, "name": layer.name, "dtype": precision}
             features = POOLING[pooling](**options)(features)
             continue
-        config = {**layer.get_config(), "dtype": policy, "kernel_initializer": "zeros"}
+        config = {**layer.get_config(), "dtype": precision, "kernel_initializer": "zeros"}
         if borders == "repeated":
             config["padding"] = "valid"
             features = ops.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")

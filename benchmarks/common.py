@@ -97,9 +97,11 @@ def machine() -> dict:
     import cpuinfo
     import keras
 
+    from network import processor_flags
+
     backend = keras.backend.backend()
     info = cpuinfo.get_cpu_info()
-    units = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in info.get("flags", [])]
+    units = sorted(processor_flags() & {"avx512_bf16", "amx_bf16"})
     return {
         "processor": info.get("brand_raw", platform.processor()),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,
@@ -108,6 +110,12 @@ def machine() -> dict:
         "keras": version("keras"),
         backend: version(backend),
     }
+
+
+def save(data: dict, path: str) -> None:
+    """Write `data`, the machine and its load as JSON."""
+    data = {"machine": machine(), "load_average": os.getloadavg(), **data}
+    Path(path).write_text(json.dumps(data, indent=1))
 
 
 def report(title: str, headings: list[str], rows: list[list], data: dict, path: str | None):
@@ -120,8 +128,7 @@ def report(title: str, headings: list[str], rows: list[list], data: dict, path: 
         first, *rest = zip(row, widths, strict=True)
         print("  ".join([first[0].ljust(first[1])] + [text.rjust(width) for text, width in rest]))
     if path:
-        data = {"title": title, "machine": computer, "load_average": os.getloadavg(), **data}
-        Path(path).write_text(json.dumps(data, indent=1))
+        save({"title": title, **data}, path)
 
 
 def written(value) -> str:

@@ -238,17 +238,21 @@ def main() -> None:
     if options.precision == "auto":
         options.precision = processor_precision()
     entries, known = [], pairs()
+    data = {"options": vars(options), "results": entries}
     for name in options.pairs:
         paths = known.get(name) or name.split(":")
         name = name if name in known else Path(paths[0]).stem
         for start in STARTS:
-            entries += compare_case(name, start, paths, options)
-            print(f"{name} from {start}: done", flush=True)
+            case = compare_case(name, start, paths, options)
+            less = ", ".join(f"{entry['way']} {entry['times_less_work']:.2f}" for entry in case)
+            print(f"{name} from {start}: times less work: {less}", flush=True)
+            entries += case
+            if options.json:  # the suite takes long, and what is stopped keeps what it has
+                common.save(data, options.json)
     keys = ["pair", "start", "way", "loss", "evaluations", "seconds", "times_faster"]
     keys += ["times_less_work", "reached"]
     table = [[entry[key] for key in keys] for entry in entries] + summary(entries)
     headings = [key.replace("_", " ") for key in keys]
-    data = {"options": vars(options), "results": entries}
     common.report(__doc__.splitlines()[0], headings, table, data, options.json)
 
 
