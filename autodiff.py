@@ -1,6 +1,12 @@
 """Gradients: the only file that knows an automatic differentiation backend."""
 
+import os
 from collections.abc import Callable
+
+# One operation after another, always in the same order, each on all cores: TensorFlow adds three
+# gradients and more in the order that its buffers become free in, so that with several operations
+# at a time the last bits of a gradient would differ from call to call.
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import keras
 import numpy as np

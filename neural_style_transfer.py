@@ -223,9 +223,10 @@ def build_extractor(
     with quiet_imports():
         import keras
 
-        keras.ops.zeros(())  # the backend looks for devices now, and talks of it
         import network
         from weights import FITTING_ROWS, filters_sha256, load_filters, normalized_filters
+
+        keras.ops.zeros(())  # the backend looks for devices now, and talks of it
 
     layers = layers_in_use(settings)
     enough = preprocessing.SMALLEST_SIDE * pictures[0].height // pictures[0].width + 1
