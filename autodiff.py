@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable
 
-# One operation after another, always in the same order, each on all cores: TensorFlow adds three
-# gradients and more in the order that its buffers become free in, so that with several operations
-# at a time the last bits of a gradient would differ from call to call.
+# One operation after another, always in the same order, each on all cores: TensorFlow's sum of three
+# gradients and more begins with whichever of them has a buffer free for the result. With several
+# operations at a time that is not always the same, nor are the last bits of the sum.
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import keras
