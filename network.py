@@ -14,6 +14,7 @@ from keras import ops
 from autodiff import with_gradient
 from preprocessing import IMAGENET_MEAN
 
+BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16"}  # by Linux's names
 APPLICATIONS = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}
 
 
@@ -156,7 +157,7 @@ def processor_precision() -> str:
     device = str(ops.zeros(()).device).lower()  # where new tensors live, on any backend
     if "gpu" in device or "cuda" in device:
         return "bfloat16"
-    return "bfloat16" if processor_flags() & {"avx512_bf16", "amx_bf16"} else "float32"
+    return "bfloat16" if processor_flags() & BFLOAT16_UNITS else "float32"
 
 
 def processor_flags() -> set[str]:

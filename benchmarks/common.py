@@ -1,6 +1,7 @@
 """What the benchmarks share: options, the pictures and the network, the machine, table and JSON."""
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -89,6 +90,7 @@ def operations(size: tuple[int, int], settings: Settings) -> float:
     return 2 * total
 
 
+@functools.cache  # py-cpuinfo takes a second
 def machine() -> dict:
     """The machine and the libraries that the numbers are of."""
     import platform
@@ -97,11 +99,11 @@ def machine() -> dict:
     import cpuinfo
     import keras
 
-    from network import processor_flags
+    from network import BFLOAT16_UNITS, processor_flags
 
     backend = keras.backend.backend()
     info = cpuinfo.get_cpu_info()
-    units = sorted(processor_flags() & {"avx512_bf16", "amx_bf16"})
+    units = sorted(processor_flags() & BFLOAT16_UNITS)
     return {
         "processor": info.get("brand_raw", platform.processor()),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,
