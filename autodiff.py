@@ -33,52 +33,84 @@ def with_gradient(function: Callable, gradient_of: Callable, x):
     return differentiable(x)
 
 
-def value_and_grad(fn: Callable) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    """Compile a function with the gradient of its sum with respect to its first argument.
+def value_and_grad(terms: Callable, stages: list[tuple[Callable, Callable]] = ()) -> Callable:
+    """Compile a sum of terms with its gradient with respect to their first argument.
+
+    In TensorFlow the terms of a stage are computed on the way back, when the gradient from all
+    deeper stages is there. It would else compute all of them, and their gradients, as soon as it
+    can, and keep those until they are added up: of Gram matrices, each as large as the features.
 
     Args:
-        fn: from a tensor (float32), and others if it takes them, to a vector of terms.
+        terms: from a tensor x (float32), and others if it takes them, to a vector.
+        stages: (function, terms) in order: the first function takes x, each other one what the one
+            before returns; the terms are of what it returns, and add to the vector.
 
     Returns:
         A function from NumPy arrays to (terms, gradient of Σ terms), NumPy arrays.
     """
     backend = keras.backend.backend()
+
+    def summed(x, *others):
+        total = terms(x, *others)
+        for function, further in stages:
+            x = function(x)
+            total = total + further(x, *others)
+        return total
+
     if backend == "tensorflow":
         import tensorflow as tf
 
         # Several functions are compiled on purpose; TensorFlow warns of that.
         tf.get_logger().setLevel("ERROR")
 
-        @tf.function(autograph=False)  # translating plain Python would take seconds
-        def compiled(x, *others):
+        def differentiated(function, x, *others):
             with tf.GradientTape() as tape:
                 tape.watch(x)
-                terms = fn(x, *others)
-            return terms, tape.gradient(terms, x)
+                result = function(x, *others)
+            return result, lambda gradient=None: tape.gradient(result, x, gradient)
+
+        @tf.function(autograph=False)  # translating plain Python would take seconds
+        def compiled(x, *others):
+            there = [(x, terms, None)]
+            for function, further in stages:
+                x, way_back = differentiated(function, x)
+                there.append((x, further, way_back))
+            total, gradient = 0.0, None
+            for x, terms_of, way_back in reversed(there):
+                if gradient is not None:
+                    with tf.control_dependencies([gradient]):
+                        x = tf.identity(x)
+                values, slope = differentiated(terms_of, x, *others)
+                total += values
+                if (slope := slope()) is not None:  # there may be no part here
+                    gradient = slope if gradient is None else gradient + slope
+                if way_back and gradient is not None:
+                    gradient = way_back(gradient)
+            return total, gradient
 
     elif backend == "jax":
         import jax
 
         def total(x, *others):
-            terms = fn(x, *others)
-            return terms.sum(), terms
+            values = summed(x, *others)
+            return values.sum(), values
 
         differentiated = jax.jit(jax.value_and_grad(total, has_aux=True))
 
         def compiled(x, *others):
-            (_, terms), gradient = differentiated(x, *others)
-            return terms, gradient
+            (_, values), gradient = differentiated(x, *others)
+            return values, gradient
 
     else:
         import torch
 
         def compiled(x, *others):
             x.requires_grad_()
-            terms = fn(x, *others)
-            return terms.detach(), torch.autograd.grad(terms.sum(), x)[0]
+            values = summed(x, *others)
+            return values.detach(), torch.autograd.grad(values.sum(), x)[0]
 
     def evaluate(*arrays: np.ndarray):
-        terms, gradient = compiled(*map(ops.convert_to_tensor, arrays))
-        return ops.convert_to_numpy(terms), ops.convert_to_numpy(gradient)
+        values, gradient = compiled(*map(ops.convert_to_tensor, arrays))
+        return ops.convert_to_numpy(values), ops.convert_to_numpy(gradient)
 
     return evaluate

@@ -3,8 +3,9 @@
 Simonyan and Zisserman, arXiv 1409.1556. It knows no loss and no file of a run.
 """
 
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 
 import keras
@@ -73,6 +74,29 @@ TORCH_MEAN = np.array([0.406, 0.456, 0.485])
 TORCH_DEVIATION = np.array([0.225, 0.224, 0.229])
 
 
+class FeatureExtractor:
+    """VGG as a map from pictures to the features of some layers; made by `feature_extractor`."""
+
+    def __init__(self, stages: dict[str, Callable]):
+        """By layer, in order, the function from the features of the one before to its own.
+
+        The first takes pictures, (B, H, W, 3), BGR minus mean; each returns (B, H/2^k, W/2^k, N),
+        in the precision of the network.
+        """
+        self.stages = stages
+
+    def __call__(self, pictures) -> dict:
+        """From pictures to {layer: features}, float32."""
+        return dict(self.one_by_one(pictures))
+
+    def one_by_one(self, pictures) -> Iterator[tuple]:
+        """(layer, features) from pictures, in order; none are kept."""
+        features = ops.convert_to_tensor(pictures, "float32")
+        for layer, stage in self.stages.items():
+            features = stage(features)
+            yield layer, ops.cast(features, "float32")
+
+
 def feature_extractor(
     network: str,
     filters: dict,
@@ -82,8 +106,8 @@ def feature_extractor(
     borders: str = "zeros",
     taps: str = "relu",
     input_convention: str = "caffe",
-) -> keras.Model:
-    """VGG as a map from pictures to the features of some layers.
+) -> FeatureExtractor:
+    """VGG, cut behind the deepest of some layers.
 
     Args:
         network: `vgg16` or `vgg19`.
@@ -99,43 +123,52 @@ def feature_extractor(
             seen by the first layers alone. `repeated`: every convolution sees the outermost
             features repeated, and poolings keep an odd row and column.
         input_convention: what the filters expect, `caffe` (BGR minus mean) or `torch` (BGR as well,
-            but normalised as torchvision does). The model takes the former either way.
-
-    Returns:
-        A model from (B, H, W, 3), BGR minus mean, to {layer: (B, H/2^k, W/2^k, N)}.
+            but normalised as torchvision does). Pictures come as the former either way.
 
     Raises:
         ValueError: a kernel of another shape than the layer's.
     """
-    image = keras.Input((None, None, 3), name="image")
-    features, wanted = image, {}
+    with keras.StatelessScope(initialize_variables=False):  # to be read, not to be run
+        architecture = APPLICATIONS[network](include_top=False, weights=None)
+    stages, steps = {}, []
     if input_convention == "torch":
-        features = torch_input()(image)
-    for layer in APPLICATIONS[network](include_top=False, weights=None).layers[1:]:
+        steps.append(torch_input())
+    for layer in architecture.layers[1:]:
         if isinstance(layer, keras.layers.MaxPooling2D):
             padding = "same" if borders == "repeated" else "valid"
-            options = {"padding": padding, "name": layer.name, "dtype": precision}
-            features = POOLING[pooling](**options)(features)
+            steps.append(POOLING[pooling](padding=padding, dtype=precision))
             continue
         config = {**layer.get_config(), "dtype": precision, "kernel_initializer": "zeros"}
         if borders == "repeated":
             config["padding"] = "valid"
-            features = ops.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+            steps.append(repeated_border)
+        if taps == "conv":
+            config["activation"] = "linear"
         wide = config["filters"] >= 256 and precision == "float32"
+        kernel, bias = filters[layer.name]
         convolution = (WideConv2D if wide else keras.layers.Conv2D).from_config(config)
-        if taps == "conv":
-            convolution.activation = keras.activations.linear
-        features = convolution(features)
-        convolution.set_weights(filters[layer.name])
+        convolution.build((None, None, None, kernel.shape[2]))
+        convolution.set_weights([kernel, bias])
+        convolution.trainable = False  # PyTorch would keep what the filters' gradient needs
+        steps.append(convolution)
         if layer.name in layers:
-            wanted[layer.name] = ops.cast(features, "float32")
-        if taps == "conv":
-            features = ops.relu(features)
-        if len(wanted) == len(layers):
+            stages[layer.name] = chain(steps)
+            steps = []
+        if len(stages) == len(layers):
             break
-    extractor = keras.Model(image, wanted, name=network)
-    extractor.trainable = False  # PyTorch would keep what the filters' gradient needs
-    return extractor
+        if taps == "conv":
+            steps.append(ops.relu)
+    return FeatureExtractor(stages)
+
+
+def chain(steps: list[Callable]) -> Callable:
+    """One function of all steps, each taking what the one before returns."""
+    return lambda features: reduce(lambda x, step: step(x), steps, features)
+
+
+def repeated_border(features):
+    """Features (B, H, W, N) with the outermost repeated once around, (B, H + 2, W + 2, N)."""
+    return ops.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
 
 
 def torch_input() -> keras.layers.Layer:

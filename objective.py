@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import Callable
 
-import keras
 import numpy as np
 from keras import ops
 
 import losses
 from autodiff import value_and_grad, with_gradient
+from network import FeatureExtractor
 from preprocessing import resize_image
 from settings import Settings, parse_blend, parse_layers, style_parts
 
@@ -18,7 +18,7 @@ PERTURBATION = 32.0  # deviation in pixel values of the noise under which gradie
 
 
 def make_objective(
-    extractor: keras.Model,
+    extractor: FeatureExtractor,
     content: np.ndarray,
     styles: list[np.ndarray],
     settings: Settings,
@@ -43,16 +43,16 @@ def make_objective(
         float32 (3,), weighted, in the order of `TERMS`, and float32 (1, H, W, 3).
     """
     weights = weights or part_weights(settings)
-    parts = make_parts(extractor, content, styles, settings, masks, kept)
 
-    def terms(combination_image):
+    def terms(parts: dict):
         sums = dict.fromkeys(TERMS, ops.zeros(()))
-        for name, value in parts(combination_image).items():
+        for name, value in parts.items():
             term = term_of(name)
             sums[term] = sums[term] + weights[name] * value  # += is in place in PyTorch
         return ops.stack(list(sums.values()))
 
-    return value_and_grad(terms)
+    about = extractor, content, styles, settings, masks, kept
+    return value_and_grad(*loss_stages(*about, terms))
 
 
 def part_weights(settings: Settings) -> dict[str, float]:
@@ -74,7 +74,7 @@ def term_of(part: str) -> str:
 
 
 def balanced_weights(
-    extractor: keras.Model,
+    extractor: FeatureExtractor,
     content: np.ndarray,
     styles: list[np.ndarray],
     settings: Settings,
@@ -90,15 +90,14 @@ def balanced_weights(
     Arguments are those of `make_objective`; returns weights by part.
     """
     image = under_soft_noise(content, settings.seed)
-    parts = make_parts(extractor, content, styles, settings, masks, kept)
     weights = part_weights(settings)
     names = [name for name, weight in weights.items() if weight]
 
-    def chosen_parts(image, chosen):
-        values = parts(image)
-        return ops.stack([values[name] for name in names]) * chosen
+    def chosen_parts(parts: dict, chosen):
+        return ops.stack([parts.get(name, ops.zeros(())) for name in names]) * chosen
 
-    slopes = value_and_grad(chosen_parts)
+    about = extractor, content, styles, settings, masks, kept
+    slopes = value_and_grad(*loss_stages(*about, chosen_parts))
     for name, chosen in zip(names, np.eye(len(names), dtype=np.float32), strict=True):
         norm = np.linalg.norm(slopes(image, chosen)[1].astype(np.float64))
         # A part without any slope here (a flat picture's, say) keeps its weight.
@@ -114,17 +113,20 @@ def under_soft_noise(image: np.ndarray, seed: int) -> np.ndarray:
     return image + resize_image(noise.astype(np.float32), (rows, columns))
 
 
-def make_parts(
-    extractor: keras.Model,
+def loss_stages(
+    extractor: FeatureExtractor,
     content: np.ndarray,
     styles: list[np.ndarray],
     settings: Settings,
     masks: list[dict] | None,
     kept: dict | None,
-) -> Callable:
-    """The parts of the loss, unweighted: from the combination image to {name: scalar}.
+    vector: Callable,
+) -> tuple[Callable, list]:
+    """The parts of the loss layer by layer, as `value_and_grad` takes them.
 
-    Arguments are those of `make_objective`, names those of `part_weights`, without parts of weight 0.
+    Arguments are those of `make_objective`, and `vector`: from some parts, unweighted, {name:
+    scalar}, and what others an evaluation gets, to a vector. Names are those of `part_weights`,
+    without parts of weight 0.
     """
     weights = part_weights(settings)
     size = content.shape[1:3]
@@ -142,28 +144,29 @@ def make_parts(
                 mask = masks[1 + style].get(region)
                 if mask is None:
                     continue
-            features = features_of(mask)
-            for kind, layers in style_layers.items():
-                for layer in layers:
-                    inside = within(features[layer], mask)
-                    if inside is not None:
+            for layer, features in features_of(mask):
+                inside = within(features, mask)
+                for kind, layers in style_layers.items():
+                    if layer in layers and inside is not None:
                         targets[region, kind, layer] = TARGETS[kind](inside)
         return targets
 
     def fixed_features(image: np.ndarray, mask: np.ndarray | None = None):
         visible = masked(ops.convert_to_tensor(image), mask)
         if kept is None:
-            return extractor(visible)
+            return extractor.one_by_one(visible)
         key = id(extractor), digest(image), digest(mask)
         if key not in kept:
-            kept[key] = extractor(visible)
+            kept[key] = list(extractor.one_by_one(visible))
         return kept[key]
 
     # Rows 0, 1, … of the original's batch never change, so their features can be kept.
     if settings.targets == "cached":
-        features = fixed_features(content)
-        kept_content = {layer: features[layer] for layer in content_layers}
-        del features
+        kept_content = {
+            layer: features
+            for layer, features in fixed_features(content)
+            if layer in content_layers
+        }
         kept_styles = [
             targets_of(style, lambda mask, image=image: fixed_features(image, mask))
             for style, image in enumerate(styles)
@@ -191,38 +194,45 @@ def make_parts(
                 loss += part * PARTS[kind](inside, target, settings.loss_scale, size, layers)
         return loss
 
-    def parts(combination_image) -> dict:
+    def parts_of(layer: str, features) -> dict:
+        features = ops.cast(features, "float32")
         if settings.targets == "batch":
-            batch = extractor(ops.concatenate([*pictures, combination_image], axis=0))
-            content_row, *style_rows, features = [
-                {name: value[row : row + 1] for name, value in batch.items()}
-                for row in range(len(pictures) + 1)
-            ]
-            content_targets = content_row
+            content_row, *style_rows, features = ops.split(features, len(pictures) + 1)
+            content_targets = {layer: content_row}
             style_targets = [
-                targets_of(style, lambda mask, row=row: row) for style, row in enumerate(style_rows)
+                targets_of(style, lambda mask, row=row: [(layer, row)])
+                for style, row in enumerate(style_rows)
             ]
         else:
-            features = extractor(combination_image)
             content_targets, style_targets = kept_content, kept_styles
-        variation = losses.total_variation_loss(settings.loss_scale, combination_image)
-        values = {"total_variation": variation}
 
-        def seen_by(part: str, layer: str):
+        def seen_by(part: str):
             if settings.normalize_gradients:
-                return with_unit_gradient(features[layer], weights[part])
-            return features[layer]
+                return with_unit_gradient(features, weights[part])
+            return features
 
-        for layer in content_layers:
+        parts = {}
+        if layer in content_layers:
             name = f"content {layer}"
-            values[name] = content_part(seen_by(name, layer), content_targets[layer])
+            parts[name] = content_part(seen_by(name), content_targets[layer])
         for kind, layers in style_layers.items():
-            for layer in layers:
+            if layer in layers:
                 name = f"{kind} {layer}"
-                values[name] = style_part(kind, layer, seen_by(name, layer), style_targets)
-        return values
+                parts[name] = style_part(kind, layer, seen_by(name), style_targets)
+        return parts
 
-    return parts
+    def variation(image, *others):
+        part = losses.total_variation_loss(settings.loss_scale, image)
+        return vector({"total_variation": part}, *others)
+
+    def stage(layer: str, function: Callable) -> tuple[Callable, Callable]:
+        return function, lambda features, *others: vector(parts_of(layer, features), *others)
+
+    stages = [stage(layer, function) for layer, function in extractor.stages.items()]
+    if settings.targets == "batch":
+        (first, terms), *others = stages
+        stages = [(lambda x: first(ops.concatenate([*pictures, x], axis=0)), terms), *others]
+    return variation, stages
 
 
 def with_unit_gradient(features, weight: float):

@@ -427,7 +427,7 @@ def normalized_filters(
     )
     total, positions = dict.fromkeys(filters, 0.0), dict.fromkeys(filters, 0)
     for image in images:
-        for name, features in extractor(image).items():
+        for name, features in extractor.one_by_one(image):
             features = ops.convert_to_numpy(features)  # (1, H, W, N)
             total[name] = total[name] + features.sum(axis=(0, 1, 2), dtype=np.float64)
             positions[name] += features[..., 0].size

@@ -10,7 +10,7 @@ from conftest import draw
 from numpy.testing import assert_allclose
 
 from losses import TOTAL_VARIATION_SHARE
-from network import feature_extractor
+from network import FeatureExtractor, feature_extractor
 from objective import (
     TERMS,
     balanced_weights,
@@ -72,7 +72,7 @@ def extractor(filters):
     """Extractors by network, layers, pooling and taps, each built once."""
     built = {}
 
-    def build(settings) -> keras.Model:
+    def build(settings) -> FeatureExtractor:
         layers = layers_in_use(settings)
         key = settings.network, settings.pooling, settings.taps, *layers
         if key not in built:
@@ -224,6 +224,26 @@ def test_the_same_image_has_the_same_gradient_to_the_bit_every_time(extractor):
     content, style, image = (image_of((400, 601), seed) for seed in (1, 2, 3))
     objective = make_objective(extractor(settings), content, [style], settings)
     assert len({objective(image)[1].tobytes() for _ in range(6)}) == 1
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts TensorFlow's memory")
+def test_no_layer_s_style_loss_holds_memory_while_another_one_s_is_computed(extractor):
+    import tensorflow as tf
+
+    content, style, image = (image_of((200, 300), seed) for seed in (1, 2, 3))
+
+    def peak(style_layers: str) -> int:
+        settings = make_settings(
+            "keras-2", content_layers="block3_conv1", style_layers=style_layers
+        )
+        objective = make_objective(extractor(settings), content, [style], settings)
+        objective(image)
+        tf.config.experimental.reset_memory_stats("CPU:0")
+        objective(image)
+        memory = tf.config.experimental.get_memory_info("CPU:0")
+        return memory["peak"] - memory["current"]
+
+    assert peak("block1_conv1,block1_conv2,block2_conv1,block2_conv2") < 1.1 * peak("block3_conv1")
 
 
 @pytest.mark.parametrize(

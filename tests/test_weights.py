@@ -84,15 +84,20 @@ def write_whole_model(path, few):
             file[f"optimizer_weights/training/Adam/{layer}/bias/m:0"] = np.ones_like(bias)
 
 
-def write_keras_3(path, few):
-    feature_extractor("vgg19", few, [LAYERS[-1]]).save_weights(path)
-
-
-def write_keras_3_application(path, few):
+def application(few):
     model = keras.applications.VGG19(include_top=False, weights=None)
     for layer, arrays in few.items():
         model.get_layer(layer).set_weights(arrays)
-    model.save_weights(path)
+    return model
+
+
+def write_keras_3(path, few):
+    model = application(few)
+    keras.Model(model.input, model.get_layer(LAYERS[-1]).output).save_weights(path)
+
+
+def write_keras_3_application(path, few):
+    application(few).save_weights(path)
 
 
 def write_keras_3_trained(path, few):
