@@ -161,7 +161,11 @@ def save_filters(path: str, settings, pictures: list) -> dict:
     from neural_style_transfer import quiet_imports
 
     with quiet_imports():
+        import keras
+
         from weights import FITTING_ROWS, load_filters
+
+        keras.ops.zeros(())  # the backend looks for devices now, and talks of it
 
     size = preprocessing.size_for(pictures[0], FITTING_ROWS)
     images = preprocessing.images_at(pictures, size, settings)
