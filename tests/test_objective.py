@@ -243,7 +243,8 @@ def test_no_layer_s_style_loss_holds_memory_while_another_one_s_is_computed(extr
         memory = tf.config.experimental.get_memory_info("CPU:0")
         return memory["peak"] - memory["current"]
 
-    assert peak("block1_conv1,block1_conv2,block2_conv1,block2_conv2") < 1.1 * peak("block3_conv1")
+    # With all at once it was 1.45 to 1.65 times; what the allocator counts varies by a tenth.
+    assert peak("block1_conv1,block1_conv2,block2_conv1,block2_conv2") < 1.25 * peak("block3_conv1")
 
 
 @pytest.mark.parametrize(
