@@ -13,24 +13,39 @@ import numpy as np
 from keras import ops
 
 
-def with_gradient(function: Callable, gradient_of: Callable, x):
-    """function(x), whose gradient is given instead of derived.
+def with_gradient(function: Callable, gradient_of: Callable) -> Callable:
+    """A function whose gradient is given instead of derived.
+
+    TensorFlow keeps such gradients for good, and with them the graph they are in with all that it
+    captured. So each is in a graph of its own, which captures nothing; it is made once a shape.
 
     Args:
-        function: from a tensor to a tensor.
-        gradient_of: from the gradient by function(x) to the gradient by x.
-        x: a tensor.
+        function: from a tensor x, and constants, to a tensor.
+        gradient_of: from the gradient by what it returns, and the constants, to the gradient by x.
+
+    Returns:
+        A function of x and constants. To be made once for a module, not for each use.
     """
 
-    @ops.custom_gradient
-    def differentiable(x):
-        def backward(*gradients, upstream=None):
-            # PyTorch gives x as well, and the gradient by name.
-            return gradient_of(gradients[0] if upstream is None else upstream)
+    def differentiated(x, *constants):
+        @ops.custom_gradient
+        def differentiable(x):
+            def backward(*gradients, upstream=None):
+                # PyTorch gives x as well, and the gradient by name.
+                gradient = gradients[0] if upstream is None else upstream
+                return gradient_of(gradient, *constants)
 
-        return function(x), backward
+            return function(x, *constants), backward
 
-    return differentiable(x)
+        return differentiable(x)
+
+    if keras.backend.backend() != "tensorflow":
+        return differentiated
+    import tensorflow as tf
+
+    # Functions are compiled for several shapes on purpose; TensorFlow warns of that.
+    tf.get_logger().setLevel("ERROR")
+    return tf.function(differentiated, autograph=False)
 
 
 def value_and_grad(terms: Callable, stages: list[tuple[Callable, Callable]] = ()) -> Callable:
@@ -59,9 +74,6 @@ def value_and_grad(terms: Callable, stages: list[tuple[Callable, Callable]] = ()
 
     if backend == "tensorflow":
         import tensorflow as tf
-
-        # Several functions are compiled on purpose; TensorFlow warns of that.
-        tf.get_logger().setLevel("ERROR")
 
         def differentiated(function, x, *others):
             with tf.GradientTape() as tape:

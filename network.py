@@ -37,18 +37,24 @@ class WideConv2D(keras.layers.Conv2D):
         super().set_weights([kernel, bias, np.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))])
 
     def convolution_op(self, inputs, kernel):
-        # No `self` in what follows: TensorFlow keeps gradients, and what they name, for good.
         kernel, turned = map(ops.stop_gradient, (kernel, self.turned))
-        padding = self.padding
+        return TRANSPOSED[self.padding](inputs, kernel, turned)
 
-        def convolved(features):
-            features = ops.conv_transpose(features, turned, padding="same")
-            return features if padding == "same" else features[:, 1:-1, 1:-1]
 
-        def gradient_of(gradient):
-            return ops.conv_transpose(gradient, kernel, padding=padding)
+def transposed(padding: str) -> Callable:
+    """A convolution of (features, kernel, turned kernel), transposed forward and backward."""
 
-        return with_gradient(convolved, gradient_of, inputs)
+    def convolved(features, kernel, turned):
+        features = ops.conv_transpose(features, turned, padding="same")
+        return features if padding == "same" else features[:, 1:-1, 1:-1]
+
+    def gradient_of(gradient, kernel, turned):
+        return ops.conv_transpose(gradient, kernel, padding=padding)
+
+    return with_gradient(convolved, gradient_of)
+
+
+TRANSPOSED = {padding: transposed(padding) for padding in ("same", "valid")}
 
 
 class L2Pooling2D(keras.layers.Layer):

@@ -235,17 +235,17 @@ def loss_stages(
     return variation, stages
 
 
-def with_unit_gradient(features, weight: float):
-    """Features unchanged, but the gradient g that comes back to them becomes weight · g / Σ|g|.
+def unit_gradient(gradient, weight):
+    """weight · g / Σ|g|, as in the "normalize gradients" of Johnson's neural-style.
 
-    As in the "normalize gradients" of Johnson's neural-style: each layer pulls as hard as its weight
-    says, however large its loss. The picture then no longer follows the gradient of any loss.
+    Each layer then pulls as hard as its weight says, however large its loss. The picture no longer
+    follows the gradient of any loss.
     """
-    return with_gradient(
-        ops.copy,
-        lambda gradient: weight * gradient / (ops.sum(ops.abs(gradient)) + losses.EPSILON),
-        features,
-    )
+    return weight * gradient / (ops.sum(ops.abs(gradient)) + losses.EPSILON)
+
+
+# Features unchanged, but the gradient that comes back to them becomes its `unit_gradient`.
+with_unit_gradient = with_gradient(lambda features, weight: ops.copy(features), unit_gradient)
 
 
 def positions(features) -> int:
