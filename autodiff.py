@@ -92,9 +92,9 @@ def value_and_grad(terms: Callable, stages: list[tuple[Callable, Callable]] = ()
                 if gradient is not None:
                     with tf.control_dependencies([gradient]):
                         x = tf.identity(x)
-                values, slope = differentiated(terms_of, x, *others)
+                values, slope_of = differentiated(terms_of, x, *others)
                 total += values
-                if (slope := slope()) is not None:  # there may be no part here
+                if (slope := slope_of()) is not None:  # there may be no part here
                     gradient = slope if gradient is None else gradient + slope
                 if way_back and gradient is not None:
                     gradient = way_back(gradient)

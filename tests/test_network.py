@@ -71,8 +71,16 @@ def test_a_wide_convolution_and_its_gradient_are_those_of_the_plain_one(padding)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts TensorFlow's memory")
-def test_the_filters_of_a_compiled_network_that_nobody_uses_are_freed(filters):
+def test_the_filters_of_a_compiled_network_that_nobody_uses_are_freed(filters, monkeypatch):
     import tensorflow as tf
+
+    wide, transposed = [], network.TRANSPOSED["same"]
+
+    def counted(*tensors):
+        wide.append(1)
+        return transposed(*tensors)
+
+    monkeypatch.setitem(network.TRANSPOSED, "same", counted)
 
     def use_another_one() -> None:
         extractor = feature_extractor("vgg19", filters["vgg19"], ["block3_conv1"])
@@ -86,6 +94,7 @@ def test_the_filters_of_a_compiled_network_that_nobody_uses_are_freed(filters):
 
     before, *_, after = (in_use_after_another_one() for _ in range(4))
     assert after - before < filters["vgg19"]["block3_conv1"][0].nbytes
+    assert len(wide) == 4
 
 
 def torch_picture(picture):
