@@ -1,0 +1,144 @@
+"""The command line: one option for each field of `Settings`, and a few for the run itself."""
+
+import argparse
+import sys
+from dataclasses import fields
+
+from style_transfer.errors import InputError
+from style_transfer.presets import PRESETS
+from style_transfer.settings import Settings
+
+EPILOG = """\
+Every option may be written with hyphens too: --style-weight. A result that pleases: stop with
+Ctrl-C; the run goes on later with --resume PREFIX, exactly where it stopped.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in one line; the usage is a --help away."""
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: error: {message.removeprefix('argument ')}\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line, with an option for each field of `Settings`."""
+    parser = Parser(
+        prog="neural_style_transfer.py",
+        usage="%(prog)s BASE REF [REF ...] PREFIX [options]\n       %(prog)s --resume PREFIX",
+        description="Repaint a photograph (BASE) in the manner of one or several paintings (REF).",
+        epilog=EPILOG,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="the photograph, the painting or paintings, and the beginning of the results' names",
+    )
+    run = parser.add_argument_group("run")
+    run.add_argument("--preset", help="settings of a published system, or list (default: default)")
+    run.add_argument("--resume", metavar="PREFIX", help="go on with an earlier run")
+    run.add_argument(
+        "--from_iteration",
+        type=whole_number,
+        metavar="N",
+        help="with --resume: go back to iteration N, and on from there",
+    )
+    run.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier run with this prefix"
+    )
+    run.add_argument(
+        "--no_journal",
+        action="store_true",
+        help="keep no journal (needs little disk; a kill then costs the iteration begun and the "
+        "optimiser's memory)",
+    )
+    run.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add_settings(parser)
+    return parser
+
+
+def add_settings(parser: argparse.ArgumentParser, **defaults) -> None:
+    """Give a parser an option for each field of `Settings`, with its default as in `defaults`."""
+    groups = {}
+    for item in fields(Settings):
+        name, default = item.metadata["group"], defaults.get(item.name, item.default)
+        group = groups.setdefault(name, None) or parser.add_argument_group(name)
+        groups[name] = group
+        text = item.metadata["help"].replace("%", "%%")
+        if item.type is bool:
+            group.add_argument(f"--{item.name}", action="store_true", help=text)
+            group.add_argument(
+                f"--no_{item.name}", dest=item.name, action="store_false", help=argparse.SUPPRESS
+            )
+            continue
+        values = item.metadata["values"]
+        group.add_argument(
+            f"--{item.name}",
+            metavar="|".join(values) or {int: "N", float: "X", str: "TEXT"}[item.type],
+            help=f"{text} (default: {default})" if default != "" else text,
+        )
+
+
+def whole_number(text: str) -> int:
+    """`text` as a whole number from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more. Received: {text!r}")
+    return int(text)
+
+
+def parse(arguments: list[str] | None = None) -> tuple[str, dict]:
+    """What the command line asks for.
+
+    Returns:
+        `transfer`, `resume` or `list`, and the keyword arguments for it.
+
+    Raises:
+        InputError: positional arguments that are missing or do not go together.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = vars(make_parser().parse_intermixed_args(map(underscored, arguments)))
+    paths = options.pop("paths", [])
+    options["journal"] = not options.pop("no_journal", False)
+    options.setdefault("quiet", False)
+    if options.get("preset") == "list":
+        return "list", {}
+    if "resume" in options:
+        if paths:
+            raise InputError(f"--resume: expected no further paths. Received: {' '.join(paths)}")
+        if "preset" in options:
+            raise InputError(
+                f"--preset: expected none with --resume, whose settings are the run's. "
+                f"Received: {options['preset']!r}"
+            )
+        return "resume", {"prefix": options.pop("resume"), **options}
+    if "from_iteration" in options:
+        raise InputError(
+            f"--from_iteration: expected with --resume. Received: {options['from_iteration']} alone"
+        )
+    if len(paths) < 3:
+        raise InputError(
+            f"BASE REF PREFIX: expected a photograph, at least one painting and the beginning of "
+            f"the results' names. Received: {' '.join(paths) or 'nothing'}"
+        )
+    base, *styles, prefix = paths
+    return "transfer", {"base": base, "styles": styles, "prefix": prefix, **options}
+
+
+def underscored(argument: str) -> str:
+    """An option's name with underscores for hyphens; anything else as it is."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value
+
+
+def preset_table() -> str:
+    """What each preset sets, as text."""
+    lines = []
+    for name, settings in PRESETS.items():
+        lines.append(f"{name}: " + ("the defaults of --help" if not settings else ""))
+        lines += [f"    {key} {value}" for key, value in settings.items()]
+    return "\n".join(lines)

@@ -1,0 +1,51 @@
+"""Paths that users give: files to read, and whether two names mean one file."""
+
+import os
+from pathlib import Path
+
+from style_transfer.errors import InputError
+
+
+def expanded(path: str | os.PathLike, what: str) -> Path:
+    """`path` with `~` and `~user` replaced; where there is no such home, `path` as it is.
+
+    Raises:
+        InputError: an empty path, or one with a null character; `what` names the argument.
+    """
+    path = os.fspath(path)
+    if not path or "\0" in path:
+        raise InputError(f"{what}: expected a path. Received: {path!r}")
+    return Path(os.path.expanduser(path))
+
+
+def existing_file(path: str | os.PathLike, what: str) -> Path:
+    """`path` as a Path to an existing, non-empty file.
+
+    Raises:
+        InputError: no such file, a folder, an empty file, or one that may not be read; `what` names
+            the argument.
+    """
+    path = expanded(path, what)
+    try:
+        if path.is_dir():
+            raise InputError(f"{what}: expected a file. Received: the folder {str(path)!r}")
+        if not path.is_file():
+            raise InputError(f"{what}: expected an existing file. Received: {str(path)!r}")
+        with open(path, "rb") as file:
+            if not file.read(1):
+                raise InputError(
+                    f"{what}: expected a file with content. Received: {str(path)!r}, 0 bytes"
+                )
+    except OSError as error:  # a name too long, a folder that may not be entered, …
+        raise InputError(
+            f"{what}: expected a file that can be read. Received: {str(path)!r} ({error.strerror})"
+        ) from None
+    return path
+
+
+def same_file(a: Path, b: Path) -> bool:
+    """Whether two paths mean one existing file: by links, hard links and other spellings."""
+    try:
+        return os.path.samefile(a, b)
+    except OSError:
+        return False

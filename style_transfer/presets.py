@@ -1,0 +1,113 @@
+"""The published systems as named settings, and settings made from them."""
+
+import dataclasses
+
+from style_transfer.errors import InputError
+from style_transfer.settings import INITS, Settings
+
+# Keras 1.1 and 2.3, examples/neural_style_transfer.py: what both versions share.
+_KERAS = {
+    "iter": 10,
+    "scales": "1",
+    "restarts": True,
+    "precondition": 0.0,
+    "borders": "zeros",
+    "loss_scale": "keras",
+    "style_fit": "stretch",
+    "resize": "nearest",
+    "pooling": "max",
+    "precision": "float32",
+}
+# What the other published systems share: one size, pixels, no smoothing.
+_SINGLE_SIZE = {
+    "scales": "1",
+    "precondition": 0.0,
+    "borders": "zeros",
+    "tv_weight": 0.0,
+    "content_weight": 1.0,
+}
+PRESETS = {
+    "default": {},
+    "keras-1": {**_KERAS, "network": "vgg16", "init": "noise", "weights": "imagenet"},
+    "keras-2": {**_KERAS, "content_layers": "block5_conv2", "weights": "imagenet"},
+    # arXiv 1508.06576; α/β = 10⁻³, the middle of its figure 3.
+    "gatys": {
+        **_SINGLE_SIZE,
+        "init": "noise",
+        "loss_scale": "gatys",
+        "style_weight": 1000.0,
+        "iter": 25,
+    },
+    # The TensorFlow tutorial on MatConvNet's imagenet-vgg-verydeep-19.mat (pass it as --weights).
+    "tensorflow-vgg19": {
+        **_SINGLE_SIZE,
+        "init": "mixed",
+        "loss_scale": "matconvnet",
+        "content_layers": "block4_conv2:0.5,block5_conv2:0.5",
+        "style_weight": 500.0,
+        "optimizer": "adam",
+        "iter": 10,
+        "evaluations": 100,
+    },
+    # The PyTorch neural transfer tutorial (pass torchvision's vgg19 file as --weights).
+    "pytorch": {
+        **_SINGLE_SIZE,
+        "loss_scale": "pytorch",
+        "content_layers": "block2_conv2:1",
+        "style_layers": "block1_conv1:1,block1_conv2:1,block2_conv1:1,block2_conv2:1,block3_conv1:1",
+        "taps": "conv",
+        "pooling": "max",
+        "style_weight": 1e6,
+        "clip": True,
+        "iter": 15,
+    },
+    # arXiv 1701.08893: an image pyramid, Gram and histogram losses, weights found by their gradients.
+    "histogram": {"style_loss": "gram+histogram", "auto_weights": True},
+}
+# With `auto_weights`: each term's gradient relative to that of the style, as seen on seven pairs.
+# The Gram loss's falls by much more than the others' on the way, hence its share at the start.
+AUTO_SHARES = {"content_weight": 0.06, "style_weight": 1.0, "tv_weight": 0.003}
+
+
+def make_settings(preset: str = "default", **choices) -> Settings:
+    """Settings of a preset with some choices made differently.
+
+    Args:
+        preset: a key of `PRESETS`.
+        **choices: fields of `Settings`; each overrides the preset's value.
+
+    Raises:
+        InputError: an unknown preset or choice, or a value that is not admissible.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"--preset: expected one of {', '.join(PRESETS)}. Received: {preset!r}")
+    if {"height", "size"} <= choices.keys() or {"width", "size"} <= choices.keys():
+        raise InputError(
+            f"--size: expected without --height and --width. Received: {choices['size']!r}"
+        )
+    settings = Settings(**PRESETS[preset])
+    implied = {}
+    if choices.get("auto_weights", settings.auto_weights):
+        implied |= AUTO_SHARES
+    # A run started from a given picture stays at full size.
+    if choices.get("init", settings.init) not in INITS:
+        implied["scales"] = "1"
+    return _replaced(settings, implied | choices)
+
+
+def with_choices(settings: Settings, choices: dict) -> Settings:
+    """The settings of a run that is resumed with some choices made differently.
+
+    Raises:
+        InputError: an unknown choice, or a value that is not admissible.
+    """
+    implied = AUTO_SHARES if choices.get("auto_weights") and not settings.auto_weights else {}
+    return _replaced(settings, implied | choices)
+
+
+def _replaced(settings: Settings, choices: dict) -> Settings:
+    known = {item.name for item in dataclasses.fields(Settings)}
+    for name in choices:
+        if name not in known:
+            raise InputError(f"{name}: expected a field of Settings. Received: {name!r}")
+    return dataclasses.replace(settings, **choices)

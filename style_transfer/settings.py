@@ -1,0 +1,383 @@
+"""Every choice a user can make, in one frozen dataclass.
+
+Nothing heavy is imported here, so that `--help` and a mistyped option answer at once. Each field
+of `Settings` is one command-line option and one keyword of `transfer`; its help text stands beside it.
+"""
+
+import math
+from dataclasses import dataclass, field, fields
+
+from style_transfer.errors import InputError
+from style_transfer.vgg import layer_names
+
+STYLE_LAYERS = "block1_conv1,block2_conv1,block3_conv1,block4_conv1,block5_conv1"
+INITS = ("content", "noise", "mixed", "gray")
+SMALLEST_SIDE = 16  # pixels; a smaller picture has nothing to repaint, and is mostly a mistake
+
+
+def choice(default, group: str, text: str, values: tuple = ()):
+    """A field of `Settings` with the help text and the admissible values of its option."""
+    return field(default=default, metadata={"group": group, "help": text, "values": values})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All choices of one run. Defaults are the preset `default`.
+
+    Raises:
+        InputError: on construction, where a value is outside what its field admits.
+    """
+
+    height: int = choice(
+        400, "picture", "rows of the result; the width follows the content picture's aspect"
+    )
+    width: int = choice(
+        0, "picture", "columns of the result, where they are not to follow the content (0: follow)"
+    )
+    size: str = choice(
+        "", "picture", "instead of the height: pixels of the long side, or content, its own size"
+    )
+    init: str = choice(
+        "content",
+        "picture",
+        "start from: content, noise, mixed (half of each), gray, or the path of a picture",
+    )
+    seed: int = choice(0, "picture", "seed of the noise start and of fitted and random filters")
+    resize: str = choice(
+        "lanczos",
+        "picture",
+        "resampling of the input pictures (nearest: as the original)",
+        ("lanczos", "bicubic", "nearest"),
+    )
+    output: str = choice(
+        "png",
+        "picture",
+        "format of the pictures written: PNG of 8 or 16 bits a channel, or TIFF of 16 (.tif)",
+        ("png", "png16", "tiff16"),
+    )
+
+    iter: int = choice(4, "optimization", "iterations; a picture is saved after each")
+    evaluations: int = choice(20, "optimization", "evaluations of loss and gradient per iteration")
+    scales: str = choice(
+        "auto",
+        "optimization",
+        "coarse to fine: sizes as fractions of the height, each with its share of the iterations, "
+        "0.25:3,0.5:2,1:2; auto: in steps of 1.75 from 140 rows or more",
+    )
+    optimizer: str = choice("lbfgs", "optimization", "what minimizes the loss", ("lbfgs", "adam"))
+    clip: bool = choice(
+        False, "optimization", "keep pixel values within 0..255 (L-BFGS: needs --precondition 0)"
+    )
+    learning_rate: float = choice(2.0, "optimization", "step of Adam, in pixel values 0..255")
+    restarts: bool = choice(
+        False, "optimization", "forget L-BFGS's memory at every iteration, as the original did"
+    )
+
+    precondition: float = choice(
+        0.25,
+        "optimization",
+        "L-BFGS moves frequencies f of the picture by f^-X: large shapes first (0: pixels)",
+    )
+
+    content_weight: float = choice(0.025, "loss", "weight of the content loss")
+    style_weight: float = choice(1.0, "loss", "weight of the style loss")
+    tv_weight: float = choice(1.0, "loss", "weight of the total variation loss")
+    auto_weights: bool = choice(
+        False,
+        "loss",
+        "treat the three weights as shares of the gradient norm, measured at the start of each size "
+        "(content 0.06, style 1, total variation 0.003 unless given)",
+    )
+    normalize_gradients: bool = choice(
+        False,
+        "loss",
+        "scale each layer's gradient so that its absolute values sum to the layer's weight "
+        "(needs --optimizer adam)",
+    )
+    content_layers: str = choice(
+        "block4_conv2", "loss", "layers of the content loss, block4_conv2 or block4_conv2:0.5"
+    )
+    style_layers: str = choice(STYLE_LAYERS, "loss", "layers of the style loss, likewise")
+    loss_scale: str = choice(
+        "relative",
+        "loss",
+        "how terms are normalized: by their target's energy, or as in a published system",
+        ("relative", "keras", "gatys", "matconvnet", "pytorch"),
+    )
+    style_loss: str = choice(
+        "gram",
+        "loss",
+        "which statistics of the style's features are compared",
+        ("gram", "histogram", "gram+histogram", "wasserstein", "moments"),
+    )
+    histogram_layers: str = choice(
+        "block4_conv1,block1_conv1", "loss", "layers of the histogram loss"
+    )
+    histogram_weight: float = choice(
+        1.0, "loss", "weight of the histogram loss relative to the rest of the style loss"
+    )
+    content_mask: str = choice(
+        "", "loss", "picture of flat colors, each a region, painted in the manner of the same region of the style"
+    )
+    style_mask: str = choice(
+        "", "loss", "such pictures of the style pictures, one each, separated by commas"
+    )
+    unpainted: str = choice(
+        "refuse",
+        "loss",
+        "a region of the content that no style picture has: refuse, or keep as it is",
+        ("refuse", "keep"),
+    )
+    preserve_color: str = choice(
+        "none",
+        "picture",
+        "keep the content's colors: use the result's luminance only, or match the style's colors first",
+        ("none", "luminance", "match"),
+    )
+    style_blend: str = choice(
+        "", "loss", "weights of several style pictures, 0.7,0.3 (default: equal)"
+    )
+    style_scale: float = choice(
+        1.0, "loss", "size of the style pictures relative to the result; above 1: larger strokes"
+    )
+    style_fit: str = choice(
+        "aspect",
+        "loss",
+        "style pictures keep their aspect, or are stretched to the result's size (the original)",
+        ("aspect", "stretch"),
+    )
+
+    network: str = choice("vgg19", "network", "the feature extractor", ("vgg16", "vgg19"))
+    weights: str = choice(
+        "auto",
+        "network",
+        "filters: auto, imagenet, fitted, random, or the path of a .weights.h5, .h5, .npz, MatConvNet "
+        "(.mat) or torchvision (.pth) file",
+    )
+    normalize_filters: bool = choice(
+        False,
+        "network",
+        "rescale the filters so that each one's mean activation on the pictures at hand is 1, as in "
+        "the network of Gatys et al. (CVPR 2016)",
+    )
+    taps: str = choice(
+        "relu", "network", "use features after the ReLU or before it", ("relu", "conv")
+    )
+    pooling: str = choice("average", "network", "pooling between blocks", ("average", "max", "l2"))
+    borders: str = choice(
+        "repeated",
+        "network",
+        "what the network sees beyond the picture's edge: its outermost values repeated, or zeros "
+        "(the original), which leave dark or bright edges",
+        ("repeated", "zeros"),
+    )
+    targets: str = choice(
+        "cached",
+        "network",
+        "compute content and style features once, or at every evaluation in one batch of all "
+        "pictures (the original; same result, slower)",
+        ("cached", "batch"),
+    )
+    precision: str = choice(
+        "auto",
+        "network",
+        "arithmetic of the network; auto: bfloat16 where the processor has units for it",
+        ("auto", "float32", "bfloat16"),
+    )
+
+    def __post_init__(self):
+        for item in fields(self):
+            object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
+        parse_layers(self, "content_layers")
+        parse_layers(self, "style_layers")
+        parse_layers(self, "histogram_layers")
+        if bool(self.content_mask) != bool(self.style_mask):
+            raise InputError(
+                "--content_mask, --style_mask: expected both or neither. "
+                f"Received: {self.content_mask!r}, {self.style_mask!r}"
+            )
+        parse_size(self.size)
+        parse_scales(self.scales)
+        if not (self.content_weight or self.style_weight or self.tv_weight):
+            raise InputError(
+                "--content_weight, --style_weight, --tv_weight: expected at least one above 0. "
+                "Received: 0, 0, 0"
+            )
+        if self.clip and self.precondition and self.optimizer == "lbfgs":
+            raise InputError(
+                f"--clip: expected with --precondition 0. Received: {self.precondition:g}"
+            )
+        if self.normalize_gradients and self.optimizer != "adam":
+            raise InputError(
+                "--normalize_gradients: expected with --optimizer adam, since L-BFGS needs the "
+                f"gradient of its loss. Received: {self.optimizer}"
+            )
+        if self.normalize_gradients and self.auto_weights:
+            raise InputError(
+                "--normalize_gradients, --auto_weights: expected one of them. Received: both"
+            )
+        if self.targets == "batch" and self.style_mask:
+            raise InputError("--style_mask: expected with --targets cached. Received: batch")
+        if self.targets == "batch" and self.style_scale != 1:
+            raise InputError(
+                "--style_scale: expected 1 with --targets batch, whose pictures share one size. "
+                f"Received: {self.style_scale:g}"
+            )
+
+
+# What a number must be, beyond being one: (smallest, what to say).
+_BOUNDS = {
+    "height": (SMALLEST_SIDE, f"a whole number of rows, at least {SMALLEST_SIDE}"),
+    "width": (0, "a whole number of columns, or 0"),
+    "iter": (1, "a whole number, at least 1"),
+    "evaluations": (1, "a whole number, at least 1"),
+    "seed": (0, "a whole number, at least 0"),
+    "learning_rate": (1e-9, "a number above 0"),
+    "precondition": (0, "a number, at least 0"),
+    "content_weight": (0, "a number, at least 0"),
+    "style_weight": (0, "a number, at least 0"),
+    "tv_weight": (0, "a number, at least 0"),
+    "histogram_weight": (0, "a number, at least 0"),
+    "style_scale": (0.05, "a number, at least 0.05"),
+}
+
+
+def _checked(item, value):
+    """The value of one field in the field's own type, or an InputError naming its option."""
+
+    def refuse(expected: str):
+        return InputError(f"--{item.name}: expected {expected}. Received: {value!r}")
+
+    values = item.metadata["values"]
+    if values and value not in values:
+        raise refuse("one of " + ", ".join(values))
+    if item.name not in _BOUNDS:
+        if not isinstance(value, item.type):
+            raise refuse(f"a value of type {item.type.__name__}")
+        return value
+    smallest, expected = _BOUNDS[item.name]
+    try:
+        number = item.type(value)
+        exact = math.isfinite(number) and (item.type is float or number == float(value))
+    except (TypeError, ValueError, OverflowError):
+        raise refuse(expected) from None
+    if not exact or number < smallest:
+        raise refuse(expected)
+    return number
+
+
+def parse_layers(settings: Settings, name: str) -> dict[str, float]:
+    """Layers of one loss with their weights.
+
+    Args:
+        settings: the run's settings.
+        name: `content_layers` or `style_layers`, text such as `block1_conv1,block2_conv1:0.5`.
+
+    Returns:
+        Weight by layer name. A layer without a weight gets 1 / (number of layers), as the
+        original's style layers do.
+
+    Raises:
+        InputError: an unknown or repeated layer, or a weight that is not a number above 0.
+    """
+    text = getattr(settings, name)
+    known = layer_names(settings.network)
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    layers = {}
+    for part in parts:
+        layer, _, weight = part.partition(":")
+        if layer not in known:
+            raise InputError(
+                f"--{name}: expected layers of {settings.network}, "
+                f"{known[0]} to {known[-1]}. Received: {layer!r}"
+            )
+        if layer in layers:
+            raise InputError(f"--{name}: expected each layer once. Received: {layer!r} twice")
+        layers[layer] = positive(weight, f"--{name}") if weight else 1 / len(parts)
+    if not layers:
+        raise InputError(f"--{name}: expected at least one layer. Received: {text!r}")
+    return layers
+
+
+def layers_in_use(settings: Settings) -> list[str]:
+    """Names of all layers that a loss looks at, from the picture inwards."""
+    layers = set(parse_layers(settings, "content_layers"))
+    for part in style_parts(settings).values():
+        layers |= set(part)
+    return sorted(layers)
+
+
+def style_parts(settings: Settings) -> dict[str, dict[str, float]]:
+    """The parts of the style loss: weight by layer, by what they compare (`gram`, …)."""
+    parts = {}
+    for kind in settings.style_loss.split("+"):
+        parts[kind] = parse_layers(settings, "style_layers")
+        if kind == "histogram":
+            layers = parse_layers(settings, "histogram_layers")
+            parts[kind] = {k: v * settings.histogram_weight for k, v in layers.items()}
+    return parts
+
+
+def parse_size(text: str) -> int | None:
+    """The long side that `--size` asks for, in pixels; None for no size or the content's own.
+
+    Raises:
+        InputError: neither `content` nor a whole number of at least 16.
+    """
+    if text in ("", "content"):
+        return None
+    if not (text.isascii() and text.isdecimal() and int(text) >= SMALLEST_SIDE):
+        raise InputError(
+            f"--size: expected the long side in pixels, at least {SMALLEST_SIDE}, or content. "
+            f"Received: {text!r}"
+        )
+    return int(text)
+
+
+def parse_scales(text: str) -> list[tuple[float, float]] | None:
+    """Pairs of (fraction of the height, share of the iterations) from text like `0.25:1,1:3`.
+
+    Returns:
+        The pairs; None for `auto`.
+
+    Raises:
+        InputError: fractions that are not increasing, above 1 or not ending at 1.
+    """
+    if text == "auto":
+        return None
+    pairs = []
+    for part in text.split(","):
+        fraction, _, share = part.strip().partition(":")
+        pairs.append((positive(fraction, "--scales"), positive(share or "1", "--scales")))
+    fractions = [fraction for fraction, _ in pairs]
+    if fractions != sorted(set(fractions)) or fractions[-1] != 1:
+        raise InputError(f"--scales: expected increasing fractions ending in 1. Received: {text!r}")
+    return pairs
+
+
+def parse_blend(text: str, styles: int) -> list[float]:
+    """Weights of the style pictures, scaled to sum 1; equal where `text` is empty.
+
+    Raises:
+        InputError: not one weight a picture, or a weight that is not a number above 0.
+    """
+    if not text:
+        return [1 / styles] * styles
+    weights = [positive(part, "--style_blend") for part in text.split(",")]
+    if len(weights) != styles:
+        raise InputError(
+            f"--style_blend: expected {styles} weights, one for each style picture. "
+            f"Received: {len(weights)} ({text!r})"
+        )
+    return [weight / sum(weights) for weight in weights]
+
+
+def positive(text: str, option: str) -> float:
+    """`text` as a finite number above 0, or an InputError that names `option`."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise InputError(f"{option}: expected a number above 0. Received: {text!r}")
+    return number

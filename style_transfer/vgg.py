@@ -1,0 +1,65 @@
+"""VGG's facts in one table: Simonyan and Zisserman, arXiv 1409.1556, table 1, columns D and E."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # in each block
+CHANNELS = (64, 128, 256, 512, 512)  # of each block's convolutions
+# Mean color of ImageNet's training pictures, B, G, R, 0..255 (keras.applications, mode "caffe").
+IMAGENET_MEAN = np.array([103.939, 116.779, 123.68], dtype=np.float32)
+# What pixel values can be in the network's world: (lowest, highest) for B, G, R.
+VALID_RANGE = np.stack([-IMAGENET_MEAN, 255 - IMAGENET_MEAN], axis=1).astype(np.float64)
+# torchvision's pictures, values 0..1: mean and standard deviation of B, G, R, as the documentation
+# of its models gives them for R, G, B.
+TORCH_MEAN = np.array([0.406, 0.456, 0.485])
+TORCH_DEVIATION = np.array([0.225, 0.224, 0.229])
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Filters of a VGG, from the first convolution to the deepest in use.
+
+    Attributes:
+        network: `vgg16` or `vgg19`.
+        arrays: by layer name, kernel (3, 3, in, out) and bias (out,), float32, input in BGR.
+        convention: the input that the filters expect: `caffe` (BGR, 0..255 minus IMAGENET_MEAN)
+            or `torch` (BGR, 0..1, normalized by TORCH_MEAN and TORCH_DEVIATION).
+    """
+
+    network: str
+    arrays: dict[str, tuple[np.ndarray, np.ndarray]]
+    convention: str = "caffe"
+
+
+def layer_names(network: str) -> list[str]:
+    """Names of the network's convolutions as in keras.applications, from the picture inwards."""
+    return [
+        f"block{block}_conv{number}"
+        for block, count in enumerate(CONVOLUTIONS[network], start=1)
+        for number in range(1, count + 1)
+    ]
+
+
+def block_of(layer: str) -> int:
+    """The block of a layer, 1 to 5."""
+    return int(layer.removeprefix("block").split("_")[0])
+
+
+def layers_up_to(network: str, layers: list[str]) -> list[str]:
+    """All convolutions from the first to the deepest of `layers`."""
+    names = layer_names(network)
+    return names[: 1 + max(names.index(layer) for layer in layers)]
+
+
+def kernel_shape(network: str, layer: str) -> tuple[int, int, int, int]:
+    """(3, 3, in, out) of a layer's kernel."""
+    names = layer_names(network)
+    position = names.index(layer)
+    before = CHANNELS[block_of(names[position - 1]) - 1] if position else 3
+    return 3, 3, before, CHANNELS[block_of(layer) - 1]
+
+
+def smallest_side(layer: str) -> int:
+    """Rows and columns that a picture needs, at least, for a layer to have a position."""
+    return 2 ** (block_of(layer) - 1)  # blocks are joined by poolings of 2 x 2
