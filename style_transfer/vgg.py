@@ -32,6 +32,23 @@ class Filters:
     convention: str = "caffe"
 
 
+@dataclass(frozen=True)
+class FilterSource:
+    """Where filters came from, as a run's record keeps it.
+
+    Attributes:
+        source: `imagenet`, `fitted`, `random` or `file`.
+        file: absolute path of the file they were read from, or None.
+        sha256: of the file, or of the arrays where there is none; hexadecimal.
+        convention: as in `Filters`. Filters are the same where `sha256` and `convention` are.
+    """
+
+    source: str
+    file: str | None
+    sha256: str
+    convention: str = "caffe"
+
+
 def layer_names(network: str) -> list[str]:
     """Names of the network's convolutions as in keras.applications, from the picture inwards."""
     return [
