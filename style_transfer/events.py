@@ -32,9 +32,11 @@ class RunBegun:
 
     Attributes:
         record: of the run; it grows while the run goes on.
+        prefix: beginning of the names of its files; None where nothing is written.
     """
 
     record: "Record"
+    prefix: Path | None = None
 
 
 @dataclass(frozen=True)

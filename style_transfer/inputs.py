@@ -1,0 +1,128 @@
+"""The pictures that a run reads, all of them, opened and checked before anything is computed."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from style_transfer.errors import InputError
+from style_transfer.masks import Masks, load_masks
+from style_transfer.pictures import Picture, load_picture
+from style_transfer.settings import INITS, Settings
+
+GIVEN = "given"  # `Settings.init` where the start was handed over from memory
+
+
+@dataclass
+class Sources:
+    """Where the pictures are: paths, or pictures in memory.
+
+    Attributes:
+        content: the content picture.
+        styles: the style pictures.
+        start: the picture to start from, or None where `Settings.init` names no picture.
+        masks: of the content, then of each style picture; or none.
+    """
+
+    content: Any
+    styles: list[Any]
+    start: Any = None
+    masks: list[Any] = field(default_factory=list)
+
+    @classmethod
+    def chosen(cls, content: Any, styles: Any, settings: Settings, start: Any) -> "Sources":
+        """The pictures that a user names, some of them in the settings.
+
+        Raises:
+            InputError: no style picture, or not one mask for each.
+        """
+        single = isinstance(styles, str | os.PathLike | Picture | Image.Image) or hasattr(
+            styles, "shape"
+        )
+        styles = [styles] if single else list(styles)
+        if not styles:
+            raise InputError("styles: expected at least one style picture. Received: none")
+        masks = []
+        if settings.content_mask:
+            style_masks = settings.style_mask.split(",")
+            if len(style_masks) != len(styles):
+                raise InputError(
+                    f"--style_mask: expected {len(styles)}, one for each style picture. "
+                    f"Received: {settings.style_mask!r}"
+                )
+            masks = [settings.content_mask, *style_masks]
+        if start is None and settings.init not in INITS:
+            start = settings.init
+        return cls(content, styles, start, masks)
+
+    def names(self) -> list[str]:
+        """Names of content and style pictures, without folders and endings."""
+        sources = [self.content, *self.styles]
+        kinds = ["content"] + ["style"] * len(self.styles)
+        return [
+            Path(source).stem if isinstance(source, str | os.PathLike) else kind
+            for source, kind in zip(sources, kinds, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Every picture that a run reads.
+
+    Attributes:
+        content: the content picture.
+        styles: the style pictures.
+        start: the picture to start from; None where `Settings.init` names no picture.
+        masks: the regions of content and style pictures; None without masks.
+    """
+
+    content: Picture
+    styles: list[Picture]
+    start: Picture | None = None
+    masks: Masks | None = None
+
+    @property
+    def images(self) -> list[Image.Image]:
+        """Content and style pictures, RGB."""
+        return [picture.image for picture in (self.content, *self.styles)]
+
+    @property
+    def start_image(self) -> Image.Image:
+        """The picture that the optimization starts from, or its content."""
+        return (self.start or self.content).image
+
+    def named(self) -> list[tuple[str, Picture]]:
+        """All pictures with the argument that each came by."""
+        named = [("BASE", self.content), *(("REF", style) for style in self.styles)]
+        if self.start:
+            named.append(("--init", self.start))
+        if self.masks:
+            first, *others = self.masks.pictures
+            named += [("--content_mask", first), *(("--style_mask", mask) for mask in others)]
+        return named
+
+    def paths(self) -> list[tuple[str, Path]]:
+        """All files with the argument that each came by."""
+        return [(what, Path(picture.path)) for what, picture in self.named() if picture.path]
+
+    def remarks(self) -> list[str]:
+        """What is to be said about the pictures, a line each."""
+        remarks = [remark for _, picture in self.named() for remark in picture.remarks]
+        return remarks + list(self.masks.remarks if self.masks else ())
+
+
+def load_inputs(sources: Sources, settings: Settings) -> Inputs:
+    """Open all pictures of a run.
+
+    Raises:
+        InputError: one is missing, damaged or no picture; the message names its argument.
+    """
+    content = load_picture(sources.content, "BASE")
+    styles = [load_picture(style, "REF") for style in sources.styles]
+    start = None if sources.start is None else load_picture(sources.start, "--init")
+    masks = None
+    if sources.masks:
+        masks = load_masks(sources.masks[0], sources.masks[1:], settings.unpainted)
+    return Inputs(content, styles, start, masks)

@@ -1,0 +1,139 @@
+"""The names of a run's files, and writing them whole or not at all."""
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+TEMPORARY = ".unfinished"  # ending of files on their way
+SUFFIXES = {"png": ".png", "png16": ".png", "tiff16": ".tif"}  # of pictures, by `Settings.output`
+ABOUT = "about.txt"
+ABOUT_TEXT = """\
+Written by neural_style_transfer.py: what --resume needs, such as images in full precision.
+Once the run is finished and you want no more iterations, this folder can go.
+"""
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Names of all files of a run.
+
+    Attributes:
+        prefix: beginning of the names, without `~`.
+        suffix: of pictures, `.png` or `.tif`.
+    """
+
+    prefix: Path
+    suffix: str = ".png"
+
+    def _with(self, ending: str) -> Path:
+        return self.prefix.with_name(self.prefix.name + ending)
+
+    @property
+    def record(self) -> Path:
+        """PREFIX.json."""
+        return self._with(".json")
+
+    @property
+    def state(self) -> Path:
+        """The folder of what a resume needs."""
+        return self._with("_state")
+
+    @property
+    def journal(self) -> Path:
+        """Answers of the objective, see journal.py."""
+        return self.state / "journal"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that paints."""
+        return self.state / "lock"
+
+    @property
+    def about(self) -> Path:
+        """The text that marks the folder of the state as ours."""
+        return self.state / ABOUT
+
+    def image(self, iteration: int) -> Path:
+        """The image after an iteration, float32 (1, H, W, 3)."""
+        return self.state / f"iteration_{iteration}.npy"
+
+    def images(self) -> dict[int, Path]:
+        """The images on disk, by iteration."""
+        return self._numbered(self.state, "iteration_", {".npy"})
+
+    def picture(self, iteration: int | None = None) -> Path:
+        """The picture of an iteration, or of the result."""
+        return self._with(("" if iteration is None else f"_at_iteration_{iteration}") + self.suffix)
+
+    def pictures(self) -> dict[int | None, Path]:
+        """Pictures on disk, by iteration; the result's key is None.
+
+        Iterations are found in any format, the result only with `suffix`: PREFIX.tif may be a
+        photograph that happens to lie there.
+        """
+        stem = f"{self.prefix.name}_at_iteration_"
+        found: dict[int | None, Path] = {
+            **self._numbered(self.prefix.parent, stem, set(SUFFIXES.values()))
+        }
+        result = self.picture()
+        return {**found, None: result} if os.path.lexists(result) else found
+
+    def _numbered(self, folder: Path, stem: str, suffixes: set[str]) -> dict[int, Path]:
+        if not folder.is_dir():
+            return {}
+        return {
+            int(number): file
+            for file in sorted(folder.iterdir())
+            if file.suffix in suffixes
+            and file.name.startswith(stem)
+            and (number := file.stem.removeprefix(stem)).isdecimal()
+        }
+
+    def put_aside(self, number: int) -> "RunFiles":
+        """Names under which pictures that a resume leaves behind are kept."""
+        return RunFiles(self._with(f"_before_{number}"), self.suffix)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Add the file name to OSErrors raised while writing."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def write_whole(path: Path, write: Callable) -> None:
+    """Let `write(file)` fill a file that appears at `path` only when it is complete.
+
+    Raises:
+        OSError: the disk is full, the folder is gone, …; `path` is then as it was before.
+    """
+    content = io.BytesIO()  # NumPy, writing by itself, does not tell that a disk is full
+    write(content)
+    temporary = path.with_name(path.name + TEMPORARY)
+    try:
+        with naming(path), open(temporary, "wb") as file:
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all."""
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def sha256_of_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,151 @@
+"""What a run may write over: its own earlier files, never an input or somebody else's file."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from style_transfer.errors import InputError
+from style_transfer.paths import expanded, same_file
+from style_transfer.runs.files import SUFFIXES, TEMPORARY, RunFiles
+from style_transfer.runs.journal import MARK
+from style_transfer.runs.record import PROGRAM, Record
+
+JSON_MARK = f'"program": "{PROGRAM}"'.encode()
+PNG_MARK = f"Software\0{PROGRAM}".encode()
+TIFF_MARK = PROGRAM.encode()  # the tag's number stands elsewhere in the file
+LONGEST_ENDING = "_at_iteration_99999.png" + TEMPORARY
+
+
+def run_files(prefix: str | os.PathLike, output: str, names: list[str]) -> RunFiles:
+    """The files of a new run.
+
+    Args:
+        prefix: beginning of the results' names; or a folder that exists or ends in a slash, in
+            which the results are named after the pictures; or the name of the result itself,
+            such as out/cat.png.
+        output: format of the pictures, as `Settings.output`.
+        names: of the content and style pictures, without folders and endings.
+
+    Raises:
+        InputError: an empty prefix.
+    """
+    path, suffix = expanded(prefix, "PREFIX"), SUFFIXES[output]
+    if path.name and path.suffix.lower() in set(SUFFIXES.values()) and not path.is_dir():
+        return RunFiles(path.with_suffix(""), path.suffix if path.suffix == suffix else suffix)
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    if os.fspath(prefix).endswith(separators) or path.is_dir():
+        return RunFiles(path / "--".join(names), suffix)
+    return RunFiles(path, suffix)
+
+
+def check_free(files: RunFiles, inputs: list[tuple[str, Path]], overwrite: bool) -> None:
+    """Refuse a prefix where a run would harm an input, an earlier run or somebody else's file.
+
+    Args:
+        files: of the run about to begin.
+        inputs: everything that it reads: (name of the argument, path).
+        overwrite: whether an earlier run of the same prefix may go.
+
+    Raises:
+        InputError: naming the file in the way.
+    """
+    check_inputs_apart(files, inputs)
+    present = [file for file in (files.record, *files.pictures().values()) if os.path.lexists(file)]
+    if present and not overwrite:
+        raise InputError(
+            f"PREFIX: expected one without a run, or --overwrite, or --resume {files.prefix}. "
+            f"Received: {str(files.prefix)!r}, which has {present[0].name}"
+        )
+    stranger = next((file for file in present if not is_ours(file)), None)
+    if stranger is None and _is_strange(files.state):
+        stranger = files.state
+    if stranger:
+        raise InputError(
+            f"PREFIX: expected no files but this program's. Received: {str(files.prefix)!r}, where "
+            f"{stranger.name} is not one of them; move it, or choose another prefix"
+        )
+    check_writable(files)
+
+
+def check_inputs_apart(files: RunFiles, inputs: list[tuple[str, Path]]) -> None:
+    """InputError where a file of the run, present or to come, is one of its inputs."""
+    for file in _own_files(files):
+        for argument, path in inputs:
+            if same_file(file, path):
+                raise InputError(
+                    f"PREFIX: expected another than an input's. Received: {str(files.prefix)!r}, "
+                    f"whose {file.name} is {argument}, {str(path)!r}"
+                )
+
+
+def _own_files(files: RunFiles) -> Iterator[Path]:
+    """The files on disk that a run of this prefix writes, replaces or removes."""
+    results = [RunFiles(files.prefix, suffix).picture() for suffix in set(SUFFIXES.values())]
+    own = [files.record, *results, *files.pictures().values(), *files.images().values()]
+    for file in [*own, files.journal, files.lock, files.about]:
+        yield file
+        yield file.with_name(file.name + TEMPORARY)
+
+
+def is_ours(file: Path) -> bool:
+    """Whether this program wrote a file: a record, or a picture that bears its mark."""
+    try:
+        with open(file, "rb") as opened:
+            start = opened.read(4096)
+            size = opened.seek(0, os.SEEK_END)
+            opened.seek(max(0, size - 4096))
+            end = opened.read()
+    except OSError:
+        return False
+    if file.suffix == ".json":
+        return JSON_MARK in start[:200] or _is_record(file)
+    mark = TIFF_MARK if file.suffix == ".tif" else PNG_MARK
+    return mark in start or mark in end
+
+
+def _is_record(file: Path) -> bool:
+    try:
+        Record.from_json(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _is_strange(state: Path) -> bool:
+    """Whether a folder stands where the state goes that this program has not made."""
+    try:
+        content = {path.name for path in state.iterdir()}
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    if not content or "about.txt" in content or content == {"lock"}:
+        return False
+    # Version 1 left no text; its folders hold numbered images, and at times the journal.
+    journal = state / "journal"
+    if journal.is_file():
+        with open(journal, "rb") as opened:
+            return opened.read(len(MARK)) != MARK
+    return not all(name.startswith("iteration_") or name == "lock" for name in content)
+
+
+def check_writable(files: RunFiles) -> None:
+    """InputError where nothing can be written: found before anything is computed."""
+    received = f"Received: {str(files.prefix)!r}"
+    folder = files.prefix.parent
+    try:
+        while not folder.exists():
+            folder = folder.parent
+        longest = len(os.fsencode(files.prefix.name + LONGEST_ENDING))
+        limit = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    except (OSError, ValueError) as error:
+        raise InputError(f"PREFIX: expected a name that can be written. {received} ({error})") from None
+    if longest > limit:
+        raise InputError(
+            f"PREFIX: expected a name of at most {limit - len(LONGEST_ENDING)} bytes. {received}"
+        )
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(
+            f"PREFIX: expected a folder that can be written to. {received}, where {str(folder)!r} "
+            "is none"
+        )

@@ -1,0 +1,165 @@
+"""Opening a run, a new one or an earlier one: pictures read, prefix checked and locked, record made."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from style_transfer.events import Listener
+from style_transfer.inputs import Inputs, Sources, load_inputs
+from style_transfer.paths import existing_file
+from style_transfer.pictures import Picture
+from style_transfer.runs.files import SUFFIXES, RunFiles, sha256_of_file, write_whole
+from style_transfer.runs.guard import check_free, check_inputs_apart, run_files
+from style_transfer.runs.lock import locked
+from style_transfer.runs.record import PictureFile, Record
+from style_transfer.runs.resume import (
+    Changes,
+    check_same_pictures,
+    continued,
+    find_run,
+    load_record,
+)
+from style_transfer.runs.run import Render, Run
+from style_transfer.runs.takeover import RunOptions
+from style_transfer.schedule import plan
+from style_transfer.settings import Settings, parse_blend
+
+FILTER_SOURCES = ("auto", "imagenet", "fitted", "random")
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a run is opened.
+
+    Attributes:
+        make_render: from the pictures and the settings to how images become pixels.
+        check: called with the record before anything is written; may raise InputError.
+        journal: see `RunOptions`.
+        listeners: see events.py.
+    """
+
+    make_render: Callable[[Inputs, Settings], Render]
+    check: Callable[[Record, Inputs], None] = lambda record, inputs: None
+    journal: bool = True
+    listeners: Sequence[Listener] = field(default_factory=list)
+
+
+@contextmanager
+def new_run(
+    prefix: str | os.PathLike | None,
+    record: Record,
+    sources: Sources,
+    overwrite: bool,
+    opening: Opening,
+) -> Iterator[tuple[Run, Inputs]]:
+    """A new run.
+
+    Args:
+        prefix: see `guard.run_files`; None writes nothing.
+        record: with preset and settings; pictures and sizes are entered here.
+        sources: the pictures.
+        overwrite: replace an earlier run of the same prefix.
+        opening: everything else.
+
+    Raises:
+        InputError: a picture, the prefix or the size cannot be used; nothing was written.
+    """
+    settings = record.settings
+    parse_blend(settings.style_blend, len(sources.styles))
+    files = None
+    if prefix is not None:
+        files = run_files(prefix, settings.output, sources.names())
+        check_inputs_apart(files, named_files(sources, settings))
+    inputs = load_inputs(sources, settings)
+    record.sizes = plan(settings, *inputs.content.image.size)
+    if files:
+        check_free(files, inputs.paths(), overwrite)
+    opening.check(record, inputs)
+    with locked(files) if files else nullcontext():
+        enter_pictures(record, inputs, files)
+        options = RunOptions(overwrite, opening.journal)
+        render = opening.make_render(inputs, settings)
+        with Run(record, files, options, render, opening.listeners) as run:
+            for remark in record.remarks:
+                run.say(remark)
+            yield run, inputs
+
+
+@contextmanager
+def earlier_run(
+    prefix: str | os.PathLike, changes: Changes, opening: Opening
+) -> Iterator[tuple[Run, Inputs]]:
+    """An earlier run, at the point from which it goes on.
+
+    Raises:
+        InputError: there is no such run; or something changed that would make it another one.
+    """
+    found = find_run(prefix)
+    load_record(found)  # fail before creating a lock
+    with locked(found):
+        record = load_record(found)
+        sources, done = continued(record, found.prefix.parent, changes)
+        files = RunFiles(found.prefix, SUFFIXES[record.settings.output])
+        inputs = load_inputs(sources, record.settings)
+        check_inputs_apart(files, inputs.paths())
+        before = record.pictures
+        enter_pictures(record, inputs, files)
+        check_same_pictures(before, record.pictures, changes.overwrite)
+        opening.check(record, inputs)
+        options = RunOptions(changes.overwrite, opening.journal, done)
+        render = opening.make_render(inputs, record.settings)
+        with Run(record, files, options, render, opening.listeners) as run:
+            yield run, inputs
+
+
+def named_files(sources: Sources, settings: Settings) -> list[tuple[str, Path]]:
+    """All files that the user names, with the argument that names each."""
+    named = [("BASE", sources.content), *(("REF", style) for style in sources.styles)]
+    named += [("--init", sources.start)] + [("--content_mask", mask) for mask in sources.masks]
+    if settings.weights not in FILTER_SOURCES:
+        named.append(("--weights", settings.weights))
+    return [
+        (what, existing_file(source, what))
+        for what, source in named
+        if isinstance(source, str | os.PathLike)
+    ]
+
+
+def enter_pictures(record: Record, inputs: Inputs, files: RunFiles | None) -> None:
+    """Enter the pictures into the record, by path and SHA-256.
+
+    A picture handed over from memory is kept in the run's own folder, for a resume.
+    """
+    record.content = _entry(inputs.content, "content", files)
+    record.styles = [
+        _entry(style, f"style_{number}", files) for number, style in enumerate(inputs.styles)
+    ]
+    record.start = _entry(inputs.start, "start", files) if inputs.start else None
+    masks = inputs.masks.pictures if inputs.masks else []
+    record.masks = [_entry(mask, f"mask_{number}", files) for number, mask in enumerate(masks)]
+    record.remarks = inputs.remarks()
+
+
+def _entry(picture: Picture, name: str, files: RunFiles | None) -> PictureFile:
+    folder = files.prefix.parent.absolute() if files else None
+    if picture.path:
+        return PictureFile(picture.path, picture.sha256, beside(picture.path, folder))
+    if not files:
+        return PictureFile("", picture.sha256)
+    path = files.state / f"{name}.png"
+    image = picture.image.copy()
+    if picture.alpha:
+        image.putalpha(picture.alpha)
+    write_whole(path, lambda file: image.save(file, "PNG"))
+    return PictureFile("", sha256_of_file(path), beside(str(path.absolute()), folder))
+
+
+def beside(path: str | None, folder: Path | None) -> str:
+    """`path` relative to a folder; empty where there is none, or on another drive."""
+    try:
+        return os.path.relpath(path, folder) if path and folder else ""
+    except ValueError:
+        return ""
+

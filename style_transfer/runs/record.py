@@ -1,0 +1,185 @@
+"""The record of a run: what it was asked for, what it read, what it has done so far."""
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+
+from style_transfer.runs.version1 import upgraded
+from style_transfer.schedule import Size
+from style_transfer.settings import Settings
+from style_transfer.vgg import FilterSource
+
+PROGRAM = "neural_style_transfer.py"
+VERSION = 2
+
+
+@dataclass
+class PictureFile:
+    """A picture that a run reads.
+
+    Attributes:
+        path: absolute; empty for a picture that was handed over from memory.
+        sha256: of the file, hexadecimal.
+        beside: its path relative to the folder of the record, where the two share a drive; so it is
+            found again after the folder was moved.
+    """
+
+    path: str
+    sha256: str
+    beside: str = ""
+
+
+@dataclass
+class Evaluation:
+    """One computation of loss and gradient; `terms` holds the weighted terms by name."""
+
+    number: int
+    size: int
+    iteration: int
+    seconds: float
+    total: float
+    terms: dict[str, float]
+
+
+@dataclass
+class Iteration:
+    """One saved picture.
+
+    Attributes:
+        number: counted over the whole run, from 0.
+        evaluations: how many had been made at its end, over the whole run.
+        total: the loss of its last evaluation.
+        sha256: of the image in float32 in PREFIX_state; empty where nothing is written.
+    """
+
+    number: int
+    evaluations: int
+    total: float
+    sha256: str = ""
+
+
+@dataclass
+class Record:
+    """What a run is. PREFIX.json holds it.
+
+    Attributes:
+        preset: a key of `presets.PRESETS`.
+        settings: all choices.
+        content: the content picture.
+        styles: the style pictures.
+        start: the picture to start from, where it is a file.
+        masks: of the content, then of each style picture; or none.
+        sizes: coarse to fine.
+        status: `running`, `finished`, `interrupted`, or `failed`.
+        filters: where they came from; None before they are loaded.
+        filters_beside: as `PictureFile.beside`, of the filters' file.
+        precision: `float32` or `bfloat16`, once it is known.
+        loss_weights: with `auto_weights`, by size number and part of the loss.
+        versions: of Python, libraries and processor, each time that the run began or went on.
+        remarks: lines said about the pictures and what was done to them.
+        iterations: done so far.
+        evaluations: made so far.
+    """
+
+    preset: str
+    settings: Settings
+    content: PictureFile
+    styles: list[PictureFile]
+    start: PictureFile | None = None
+    masks: list[PictureFile] = field(default_factory=list)
+    sizes: list[Size] = field(default_factory=list)
+    status: str = "running"
+    filters: FilterSource | None = None
+    filters_beside: str = ""
+    precision: str = ""
+    loss_weights: dict[str, dict[str, float]] = field(default_factory=dict)
+    versions: list[dict[str, str]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    iterations: list[Iteration] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
+
+    @property
+    def pictures(self) -> list[PictureFile]:
+        """All pictures that the run reads."""
+        start = [self.start] if self.start else []
+        return [self.content, *self.styles, *start, *self.masks]
+
+    def to_json(self) -> str:
+        """The text of PREFIX.json."""
+        content = {"program": PROGRAM, "version": VERSION, **dataclasses.asdict(self)}
+        return json.dumps({**content, "checksum": checksum(content)}, indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Record":
+        """The inverse of `to_json`; also reads records of version 1.
+
+        Raises:
+            ValueError: not a record, damaged, or of a version that this program does not know.
+        """
+        content = json.loads(text)
+        if not isinstance(content, dict) or "checksum" not in content:
+            raise ValueError("not a record of this program")
+        if content.pop("checksum") != checksum(content):
+            raise ValueError("its checksum is another")
+        version = content.pop("version", 1)
+        if version == 1:
+            content = upgraded(content)
+        elif version != VERSION:
+            raise ValueError(f"written by version {version} of the program")
+        content.pop("program", None)
+        return decoded(cls, content, "record")
+
+
+def checksum(content: dict) -> str:
+    """SHA-256 of a record's content, hexadecimal."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def decoded(kind: typing.Any, value: typing.Any, where: str) -> typing.Any:
+    """A value of JSON as an object of a type.
+
+    Args:
+        kind: a dataclass, list[…], dict[str, …], … | None, or a plain type.
+        value: as `json.loads` gives it.
+        where: how an error names the value.
+
+    Raises:
+        ValueError: it is not of that type.
+    """
+    if dataclasses.is_dataclass(kind):
+        return _decoded_dataclass(kind, value, where)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        return None if value is None else decoded(arguments[0], value, where)
+    if origin is list and isinstance(value, list):
+        return [decoded(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if origin is dict and isinstance(value, dict):
+        return {key: decoded(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    number = kind is float and isinstance(value, int) and not isinstance(value, bool)
+    if origin is None and (number or type(value) is kind):
+        return float(value) if number else value
+    raise ValueError(f"{where} is not {getattr(kind, '__name__', kind)}")
+
+
+def _decoded_dataclass(kind: typing.Any, value: typing.Any, where: str) -> typing.Any:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is not a {kind.__name__}")
+    types_by_name = typing.get_type_hints(kind)
+    unknown = sorted(value.keys() - types_by_name.keys())
+    if unknown:
+        raise ValueError(f"{where} has {unknown[0]!r}, unknown to this version")
+    missing = [
+        item.name
+        for item in dataclasses.fields(kind)
+        if item.name not in value
+        and item.default is dataclasses.MISSING
+        and item.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ValueError(f"{where} lacks {missing[0]!r}")
+    return kind(
+        **{name: decoded(types_by_name[name], v, f"{where}.{name}") for name, v in value.items()}
+    )

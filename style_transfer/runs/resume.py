@@ -1,0 +1,223 @@
+"""The rules by which an earlier run goes on."""
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from style_transfer.errors import InputError
+from style_transfer.inputs import GIVEN, Sources
+from style_transfer.paths import expanded
+from style_transfer.presets import with_choices
+from style_transfer.runs.files import SUFFIXES, RunFiles, sha256_of_file
+from style_transfer.runs.record import PictureFile, Record
+from style_transfer.schedule import replan
+from style_transfer.settings import INITS, Settings
+
+
+@dataclass
+class Changes:
+    """What a user wants different from the run that is resumed.
+
+    Attributes:
+        choices: fields of `Settings`.
+        from_iteration: go back to the image after this iteration.
+        overwrite: admit choices that change the loss, and pictures and filters that have changed.
+        base: where the content picture is now; None: where the record says.
+        styles: where the style pictures are now.
+    """
+
+    choices: dict = field(default_factory=dict)
+    from_iteration: int | None = None
+    overwrite: bool = False
+    base: Any = None
+    styles: list | None = None
+
+
+def find_run(prefix: str | os.PathLike) -> RunFiles:
+    """The files of an earlier run.
+
+    Args:
+        prefix: as it was given to the run; or its result's name; or its folder, where that holds
+            one run only.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    path = expanded(prefix, "--resume")
+    tried = [path]
+    if path.suffix.lower() in set(SUFFIXES.values()):
+        tried.append(path.with_suffix(""))
+    try:
+        for candidate in tried:
+            if candidate.name and RunFiles(candidate).record.exists():
+                return RunFiles(candidate)
+        if path.is_dir():
+            runs = [file for file in sorted(path.glob("*.json")) if RunFiles(file.with_suffix("")).state.is_dir()]
+            if len(runs) == 1:
+                return RunFiles(runs[0].with_suffix(""))
+            if runs:
+                names = ", ".join(str(run.with_suffix("")) for run in runs[:5])
+                raise InputError(
+                    f"--resume: expected the prefix of one run: {names}. Received: the folder "
+                    f"{str(path)!r}"
+                )
+    except OSError as error:
+        raise InputError(
+            f"--resume: expected the prefix of a run. Received: {os.fspath(prefix)!r} ({error})"
+        ) from None
+    raise InputError(
+        f"--resume: expected the prefix of a run. Received: {os.fspath(prefix)!r}; no "
+        f"{f'{path}.json'!r}"
+    )
+
+
+def load_record(files: RunFiles) -> Record:
+    """The record of an earlier run.
+
+    Raises:
+        InputError: it is not one of this program's, whole.
+    """
+    try:
+        return Record.from_json(files.record.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            "--resume: expected a whole record of this program; pictures of the run can be used "
+            f"with --init. Received: {str(files.record)!r} ({error})"
+        ) from None
+
+
+def continued(record: Record, folder: Path, changes: Changes) -> tuple[Sources, int]:
+    """Bring a record to the point from which its run goes on.
+
+    Args:
+        record: of the earlier run; changed in place.
+        folder: of the record.
+        changes: what is to be different.
+
+    Returns:
+        Where the pictures are now, and how many iterations are kept.
+
+    Raises:
+        InputError: something changed that would make it another run.
+    """
+    before = record.settings
+    settings = with_choices(before, changes.choices)
+    changed = {
+        item.name
+        for item in dataclasses.fields(settings)
+        if getattr(settings, item.name) != getattr(before, item.name)
+    }
+    _check_changed(before, settings, changed, changes.overwrite)
+    sources = _sources(record, folder, changes, settings, changed)
+    if changed & {"weights", "network"}:
+        record.filters = None
+    if changed - {"iter"}:
+        record.loss_weights = {}
+    done = _iterations_kept(record, settings, changes.from_iteration)
+    record.status, record.settings = "running", settings
+    record.sizes = replan(record.sizes, settings)
+    return sources, done
+
+
+def _check_changed(before: Settings, settings: Settings, changed: set, overwrite: bool) -> None:
+    other = sorted(changed - {"iter"})
+    if other and not overwrite:
+        raise InputError(
+            ", ".join(f"--{name}" for name in other)
+            + ": expected as in the run that is resumed, or --overwrite. Received: "
+            + ", ".join(f"{getattr(settings, name)!r}" for name in other)
+        )
+    for name in sorted({"height", "width", "size", "scales"} & changed):
+        raise InputError(
+            f"--{name}: expected {getattr(before, name)!r}, as in the run that is resumed; start "
+            f"another run with --init PICTURE instead. Received: {getattr(settings, name)!r}"
+        )
+
+
+def _iterations_kept(record: Record, settings: Settings, from_iteration: int | None) -> int:
+    done = len(record.iterations)
+    if from_iteration is not None:
+        if from_iteration >= done:
+            which = f"0 to {done - 1}" if done else "none of which is done yet"
+            raise InputError(
+                f"--from_iteration: expected one of the run's iterations, {which}. "
+                f"Received: {from_iteration}"
+            )
+        done = from_iteration + 1
+    full = min(s.first_iteration for s in record.sizes if s.shape == record.sizes[-1].shape)
+    least = max(done, full + 1)
+    if settings.iter < least:
+        raise InputError(f"--iter: expected at least {least}. Received: {settings.iter}")
+    return done
+
+
+def _sources(
+    record: Record, folder: Path, changes: Changes, settings: Settings, changed: set
+) -> Sources:
+    """Where the run's pictures are now: named by the user, or found by the record."""
+
+    def located(entries: list[PictureFile], option: str) -> list[Path]:
+        return [_located(entry, folder, option, changes.overwrite) for entry in entries]
+
+    content = changes.base
+    if content is None:
+        content = located([record.content], "--base")[0]
+    styles = changes.styles
+    if styles is None:
+        styles = located(record.styles, "--styles")
+    elif len(styles) != len(record.styles):
+        raise InputError(
+            f"--styles: expected {len(record.styles)} pictures, as in the run that is resumed. "
+            f"Received: {len(styles)}"
+        )
+    sources = Sources.chosen(content, styles, settings, None)
+    if "init" not in changed and settings.init not in INITS:
+        sources.start = located([record.start], "--init")[0] if record.start else None
+    if not changed & {"content_mask", "style_mask"}:
+        sources.masks = located(record.masks, "--content_mask, --style_mask")
+    if settings.init == GIVEN and sources.start is None:
+        raise InputError("--init: expected a picture, since the run's is not kept. Received: none")
+    return sources
+
+
+def _located(entry: PictureFile, folder: Path, option: str, overwrite: bool) -> Path:
+    """Where a picture of the record is now: known by its SHA-256, also after a move."""
+    candidates = [Path(entry.path)] if entry.path else []
+    if entry.beside:
+        candidates.append(folder / entry.beside)
+    if entry.path:
+        candidates.append(folder / Path(entry.path).name)
+    present = []
+    for path in candidates:
+        try:
+            if path.is_file():
+                present.append(path)
+                if sha256_of_file(path) == entry.sha256:
+                    return path
+        except OSError:
+            continue
+    if present and overwrite:
+        return present[0]
+    wanted = f"(SHA-256 {entry.sha256[:12]}…)"
+    name = entry.path or entry.beside
+    if present:
+        raise InputError(
+            f"--resume: expected the picture {str(present[0])!r} as it was {wanted}, or "
+            "--overwrite. Received: a changed file"
+        )
+    raise InputError(
+        f"--resume: expected the picture {name!r} {wanted}; say where it is with {option} PATH. "
+        "Received: no such file"
+    )
+
+
+def check_same_pictures(before: list[PictureFile], now: list[PictureFile], overwrite: bool) -> None:
+    """InputError where a picture named by the user is another than the run's."""
+    for old, new in zip(before, now, strict=False):
+        if old.sha256 != new.sha256 and not overwrite:
+            raise InputError(
+                f"--resume: expected the picture of SHA-256 {old.sha256[:12]}…, or --overwrite. "
+                f"Received: {new.path or new.beside!r}, {new.sha256[:12]}…"
+            )

@@ -1,0 +1,330 @@
+"""A run: which sizes are still to be painted, and its record, journal and pictures on disk."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from style_transfer.errors import InputError, RunStopped
+from style_transfer.events import (
+    TERMS,
+    Evaluated,
+    Event,
+    IterationDone,
+    Listener,
+    RunBegun,
+    Said,
+    SizeBegun,
+    StopRun,
+)
+from style_transfer.runs.files import RunFiles, sha256_of_file, write_text, write_whole
+from style_transfer.runs.journal import Journal, JournalMismatch
+from style_transfer.runs.pictures import write_picture
+from style_transfer.runs.record import PROGRAM, Evaluation, Iteration, Record
+from style_transfer.runs.takeover import RunOptions, clear_for, drop_later_images
+from style_transfer.schedule import Size
+
+# From an image, float32 (1, H, W, 3), and a type, uint8 or uint16, to pixels (H, W, 3 or 4).
+Render = Callable[[np.ndarray, type], np.ndarray]
+
+
+class Optimization(Protocol):
+    """What a run asks of an evaluator."""
+
+    best: np.ndarray
+    last_loss: float
+
+
+class Run:
+    """The progress of a run, in memory and, where it has files, on disk.
+
+    A context manager; nothing on disk changes before it is entered. The caller holds the lock.
+
+    Args:
+        record: of a new run, or of an earlier one that goes on.
+        files: names of its files; None writes nothing.
+        options: see `RunOptions`.
+        render: makes the pixels that are saved.
+        listeners: told of everything that happens; see events.py.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        files: RunFiles | None,
+        options: RunOptions,
+        render: Render,
+        listeners: Sequence[Listener] = (),
+    ):
+        self.record = record
+        self.files = files
+        self.options = options
+        self.journal: Journal | None = None  # of the current size
+        self._render = render
+        self._listeners = listeners
+        self._saved = options.done or 0  # iterations whose files are on disk
+        self._earlier = record.iterations, record.evaluations  # come again as they are replayed
+        self._latest: tuple[int, np.ndarray] | None = None  # the last iteration and its image
+        self._why_fresh = "no journal of these iterations is left"
+
+    def __enter__(self) -> "Run":
+        if self.files:
+            clear_for(self.files, self.record, self.options, self.say)
+        self._back_to(self._saved)
+        if self.files:
+            self.save_record()
+            drop_later_images(self.files, self._saved)
+        self.tell(RunBegun(self.record, self.files.prefix if self.files else None))
+        if self.files and not self.options.journal:
+            self.say(
+                "No journal is kept: a kill loses the current iteration and, for the rest of its "
+                "size, the optimizer's memory."
+            )
+        if self.options.done == self.record.settings.iter:
+            self.say(f"All {self.options.done} iterations are done; --iter N makes it N in all.")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close_journal()
+
+    # Events
+
+    def tell(self, event: Event) -> None:
+        """Hand an event to all listeners; what one raises comes out once all have heard it."""
+        stop = None
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except StopRun as asked:
+                stop = asked
+        if stop:
+            raise stop
+
+    def say(self, line: str, warning: bool = False) -> None:
+        """Tell people a line."""
+        self.tell(Said(line, warning))
+
+    # Sizes
+
+    def sizes(self) -> Iterator[Size]:
+        """The sizes still to be painted, coarse to fine, each from its start.
+
+        A size whose journal is there begins at its first evaluation again, and answers come from
+        the journal. Where it is not, but iterations of it are saved, a new call of the optimizer
+        begins after the last of them.
+        """
+        while size := self._next_size():
+            self.tell(SizeBegun(size))
+            yield size
+
+    def _next_size(self) -> Size | None:
+        size = self._current()
+        if size is None:
+            return None
+        self._close_journal()
+        if self.options.journal and self.files:
+            self.journal = Journal(self.files.journal, self._journal_key(size))
+        if self._saved > size.first_iteration and not (self.journal and self.journal.found):
+            self.say(
+                f"Continues from the image of iteration {self._saved - 1}; the optimizer starts "
+                f"with a fresh memory: {self._why_fresh}."
+            )
+            self._split(size)
+            return self._next_size()
+        self._back_to(size.first_iteration)
+        return size
+
+    def _current(self) -> Size | None:
+        return next((s for s in self.record.sizes if self._saved <= s.last_iteration), None)
+
+    def _split(self, size: Size) -> None:
+        """Cut a size after the last saved iteration."""
+        done = self._saved - size.first_iteration
+        index = self.record.sizes.index(size)
+        self.record.sizes[index : index + 1] = [
+            dataclasses.replace(size, iterations=done),
+            dataclasses.replace(
+                size, first_iteration=self._saved, iterations=size.iterations - done
+            ),
+        ]
+
+    def image_before(self, size: Size) -> np.ndarray | None:
+        """The image that the iteration before a size ended with; None for the first."""
+        return self.image(size.first_iteration - 1) if size.first_iteration else None
+
+    def loss_weights(self, size: Size, measure: Callable[[], dict]) -> dict | None:
+        """With `auto_weights`, the weights of all parts of the loss, measured once a size."""
+        if not self.record.settings.auto_weights:
+            return None
+        weights = self.record.loss_weights
+        if str(size.number) not in weights:
+            weights[str(size.number)] = measure()
+            self.save_record()  # a resume goes on with the same numbers
+        return weights[str(size.number)]
+
+    @contextmanager
+    def painting(self, size: Size, optimization: Optimization) -> Iterator[None]:
+        """While a size is optimized: keep what a stop leaves; start over where a replay fails."""
+        try:
+            yield
+        except JournalMismatch:
+            self._why_fresh = "the journal was written by another machine or library"
+            self._drop_journal()
+            if self._saved <= size.first_iteration:
+                self.say(f"Starts {size.columns} x {size.rows} again: {self._why_fresh}.")
+        except (StopRun, KeyboardInterrupt):
+            self.stop("interrupted", optimization.best)
+            raise
+        except RunStopped:
+            self.stop("failed", optimization.best)
+            raise
+
+    # The journal
+
+    def _journal_key(self, size: Size) -> str:
+        record = self.record
+        settings = dataclasses.asdict(record.settings)
+        del settings["iter"]
+        assert record.filters is not None  # they are loaded before the first size
+        depends_on = {
+            "settings": settings,
+            "pictures": [picture.sha256 for picture in record.pictures],
+            "filters": [record.filters.sha256, record.filters.convention],
+            "size": [size.rows, size.columns, size.first_iteration],
+            "environment": record.versions[-1:],
+        }
+        return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+
+    def _close_journal(self) -> None:
+        if self.journal:
+            self.journal.close()
+            self.journal = None
+
+    def _drop_journal(self) -> None:
+        self._close_journal()
+        if self.files:
+            self.files.journal.unlink(missing_ok=True)
+
+    # Progress
+
+    def _back_to(self, iteration: int) -> None:
+        """Leave in the record what came before `iteration`."""
+        iterations, evaluations = self._earlier
+        self.record.iterations = iterations[:iteration]
+        self.record.evaluations = [e for e in evaluations if e.iteration < iteration]
+
+    def evaluated(self, size: Size, terms: np.ndarray, seconds: float, replayed: bool) -> None:
+        """Enter an evaluation into the record and tell of it."""
+        by_name = dict(zip(TERMS, map(float, terms), strict=True))
+        entry = Evaluation(
+            number=len(self.record.evaluations),
+            size=size.number,
+            iteration=len(self.record.iterations),
+            seconds=round(seconds, 4),
+            total=sum(by_name.values()),
+            terms=by_name,
+        )
+        self.record.evaluations.append(entry)
+        told = Evaluated(
+            size, entry.iteration, entry.number, by_name, entry.total, entry.seconds, replayed
+        )
+        if self.journal and self.journal.replayed and not replayed:
+            replayed_entries, self.journal.replayed = self.journal.replayed, 0
+            self.say(f"Replayed {replayed_entries} evaluations from the journal.")
+        self.tell(told)
+
+    def iteration_done(self, size: Size, image: np.ndarray, loss: float) -> None:
+        """Enter an iteration into the record, save its image, and tell of it.
+
+        One that was saved before comes again as it is replayed; nobody is told.
+        """
+        number = len(self.record.iterations)
+        if number < self._saved:
+            self.record.iterations.append(self._earlier[0][number])
+            return
+        entry = Iteration(number, len(self.record.evaluations), loss)
+        self.record.iterations.append(entry)
+        path = None
+        if self.files:
+            write_whole(self.files.image(number), lambda file: np.save(file, image))
+            entry.sha256 = sha256_of_file(self.files.image(number))
+            path = self.save_picture(image, number)
+            self.save_record()
+        self._saved = number + 1
+        self._earlier = self.record.iterations, self.record.evaluations
+        self._latest = number, image
+        seconds = sum(e.seconds for e in self.record.evaluations if e.iteration == number)
+
+        picture = partial(self.picture_of, image)
+        self.tell(IterationDone(size, number, loss, seconds, path, picture))
+
+    def picture_of(self, image: np.ndarray) -> Image.Image:
+        """The picture of an image, 8 bits a channel, whatever the format on disk is."""
+        return Image.fromarray(self._render(image, np.uint8))
+
+    def image(self, iteration: int) -> np.ndarray:
+        """The image after an iteration, float32 (1, H, W, 3), exactly as it was.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        if self._latest and self._latest[0] == iteration:
+            return self._latest[1]
+        assert self.files is not None  # without files, no iteration is older than this run
+        path = self.files.image(iteration)
+        try:
+            if sha256_of_file(path) != self._earlier[0][iteration].sha256:
+                raise ValueError("a changed file")
+            return np.load(path)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"--resume: expected the state {str(path)!r} as it was saved; --from_iteration "
+                f"goes back to one before. Received: {error}"
+            ) from None
+
+    # Files
+
+    def save_picture(self, image: np.ndarray, iteration: int | None = None) -> Path | None:
+        """Write the picture of an image, with the settings as text; returns its path."""
+        if not self.files:
+            return None
+        settings = dataclasses.asdict(self.record.settings)
+        output = settings["output"]
+        pixels = self._render(image, np.uint8 if output == "png" else np.uint16)
+        texts = {"Software": PROGRAM, "Settings": json.dumps(settings, sort_keys=True)}
+        path = self.files.picture(iteration)
+        write_whole(path, lambda file: write_picture(file, pixels, output, texts))
+        return path
+
+    def save_record(self) -> None:
+        """Write PREFIX.json, where the run has files."""
+        if self.files:
+            write_text(self.files.record, self.record.to_json())
+
+    def stop(self, status: str, image: np.ndarray) -> None:
+        """Save the result as far as it is, and the record.
+
+        Args:
+            status: `finished`, or why the run stops early; see `Record`.
+            image: float32 (1, H, W, 3).
+        """
+        self.record.status = status
+        if len(self.record.iterations) < self._saved:  # stopped while it was replayed
+            self._back_to(self._saved)
+        else:
+            self.save_picture(image)
+        self.save_record()
+
+    def finish(self) -> np.ndarray:
+        """Save the result; the journal has served and goes. Returns the last image."""
+        image = self.image(len(self.record.iterations) - 1)
+        self.stop("finished", image)
+        self._drop_journal()
+        return image
