@@ -1,25 +1,59 @@
+# Every target sets up what it needs. Python 3.11 or newer: make test PYTHON=python3.12
 PYTHON ?= python3
+TORCH ?= torch==2.13.0
+JAX ?= jax==0.10.2
 BIN = .venv/bin
+PYTEST = -m pytest -q --dist worksteal --maxprocesses 4 --numprocesses
+# Tests that start the program over and over; the others take a minute or two.
+SLOW = resume script recipes compare
 
-.PHONY: demo test clean
+.PHONY: demo test test-fast test-backends lint format bench clean
 
 demo: .venv/ready
-	$(BIN)/python neural_style_transfer.py samples/photo.jpg samples/painting.jpg out/demo \
-		--height 256 --overwrite
+	$(BIN)/python neural_style_transfer.py samples/photo.jpg samples/painting.jpg out/demo --overwrite
 
-test: .venv/ready-dev
+test: lint
+	$(BIN)/python $(PYTEST) auto
+
+test-fast: .venv/ready-dev
+	$(BIN)/python $(PYTEST) auto $(SLOW:%=--ignore=tests/test_%.py)
+
+# The same tests below each backend. The two environments see all packages of .venv.
+test-backends: .venv-torch/ready .venv-jax/ready
+	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) 0 tests/test_backends.py
+	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) 0 tests/test_backends.py
+
+lint: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/mypy
+
+format: .venv/ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/ready-dev
+	$(BIN)/python benchmarks/evaluation.py --quick
+	$(BIN)/python benchmarks/scaling.py --quick
 
 .venv/ready: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	touch $@
 
-.venv/ready-dev: requirements-dev.txt .venv/ready
-	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+.venv/ready-dev: requirements-compare.txt requirements-dev.txt .venv/ready
+	$(BIN)/python -m pip install --quiet \
+		--requirement requirements-compare.txt --requirement requirements-dev.txt
+	touch $@
+
+.venv-torch/ready: PACKAGE = $(TORCH)
+.venv-jax/ready: PACKAGE = $(JAX)
+.venv-torch/ready .venv-jax/ready: .venv/ready-dev
+	test -x $(@D)/bin/python || $(BIN)/python -m venv $(@D)
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> $$($(@D)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/shared.pth
+	$(@D)/bin/python -m pip install --quiet "$(PACKAGE)"
 	touch $@
 
 clean:
-	rm -rf .venv out
+	rm -rf .venv .venv-torch .venv-jax .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info out
