@@ -2,54 +2,61 @@
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import scipy.fft
 
-from objective import TERMS
-from results import Journal
+from style_transfer.errors import NotFinite
+from style_transfer.events import TERMS
+
+Objective = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+OnEvaluation = Callable[[np.ndarray, float, bool], None]
 
 
-class NotFinite(ArithmeticError):
-    """A term of the loss, or the gradient, is NaN or infinite."""
+class Answers(Protocol):
+    """Earlier answers of an objective, in order, and a place for new ones."""
 
-    def __init__(self, terms: np.ndarray, evaluation: int):
-        values = dict(zip(TERMS, terms, strict=True))
-        wrong = [f"the {name} loss is {v}" for name, v in values.items() if not np.isfinite(v)]
-        what = " and ".join(wrong) or "the gradient is not finite"
-        super().__init__(f"evaluation {evaluation} of this size: {what}")
+    def answer(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
+        """The next (terms, gradient, seconds), or None when all are used up."""
+
+    def append(
+        self, image: np.ndarray, terms: np.ndarray, gradient: np.ndarray, seconds: float
+    ) -> None:
+        """Add an answer."""
 
 
 class Evaluator:
     """Loss and gradient for `fmin_l_bfgs_b`, which asks for the two in separate calls.
 
-    Every answer is appended to a journal, and while a journal holds answers from before, they
-    come from there. scipy is deterministic: the same answers lead to the same questions, so the
-    optimiser ends up exactly where it stood when the journal was written.
+    Every answer is appended to a journal, and while a journal holds earlier answers, they come from
+    there. scipy is deterministic: the same answers lead to the same questions, so the optimizer
+    ends up exactly where it stood when the journal was written.
 
     Args:
         objective: from an image, float32 (1, H, W, 3), to (terms, gradient); see objective.py.
-        image: where the optimiser starts, float32 (1, H, W, 3).
+        image: where the optimizer starts, float32 (1, H, W, 3).
         journal: where answers are kept, or None.
-        on_evaluation: called as on_evaluation(terms, seconds) after every evaluation. An
-            exception that it raises ends the optimisation; the evaluation is in the journal then.
-        precondition: the optimiser moves in variables in which an image's frequency f counts
+        on_evaluation: called as on_evaluation(terms, seconds, replayed) after every evaluation. An
+            exception that it raises ends the optimization; the evaluation is in the journal then.
+        precondition: the optimizer moves in variables in which a frequency f of the image counts
             f^−precondition as much: x = x₀ + F⁻¹ S F z with the Fourier transform F. Large shapes
-            then come before small ones. 0: it moves pixels.
+            then form before small ones. 0: it moves pixels.
     """
 
     def __init__(
         self,
-        objective: Callable,
+        objective: Objective,
         image: np.ndarray,
-        journal: Journal | None = None,
-        on_evaluation: Callable[[np.ndarray, float], None] = lambda terms, seconds: None,
+        journal: Answers | None = None,
+        on_evaluation: OnEvaluation = lambda terms, seconds, replayed: None,
         precondition: float = 0.0,
     ):
         self.objective = objective
         self.best = image  # the image of the lowest loss so far
-        self._origin, self._spectrum = image, None
-        self.start = image.ravel().astype(np.float64)  # where the optimiser starts, flat
+        self._origin = image
+        self._spectrum: np.ndarray | None = None
+        self.start = image.ravel().astype(np.float64)  # where the optimizer starts, flat
         if precondition:
             self._spectrum = spectrum(image.shape, precondition)
             self.start = np.zeros_like(self.start)
@@ -58,39 +65,39 @@ class Evaluator:
         self.evaluations = 0
         self.last_loss = np.inf
         self._lowest = np.inf
-        self._x = None
-        self._gradient = None
+        self._x: np.ndarray | None = None
+        self._gradient: np.ndarray | None = None
 
     def loss(self, x: np.ndarray) -> float:
         """The loss at `x`, flat, in float64. The gradient is kept for `grads`.
 
         Raises:
             NotFinite: naming the term that is not a finite number.
-            JournalMismatch: the journal holds the answer to another question.
         """
         image = self.image_at(x)
-        kept = self.journal.answer(image) if self.journal else None
-        if kept:
-            terms, gradient, seconds = kept
-        else:
-            started = time.perf_counter()
-            terms, gradient = self.objective(image)
-            seconds = time.perf_counter() - started
-            if not (np.isfinite(terms).all() and np.isfinite(gradient).all()):
-                raise NotFinite(terms, self.evaluations)
-            if self.journal:
-                self.journal.append(image, terms, gradient, seconds)
+        earlier = self.journal.answer(image) if self.journal else None
+        terms, gradient, seconds = earlier or self._evaluate(image)
         self.evaluations += 1
         self._x = x.copy()
         self._gradient = gradient
         self.last_loss = float(terms.sum(dtype=np.float64))
         if self.last_loss < self._lowest:
             self._lowest, self.best = self.last_loss, image
-        self.on_evaluation(terms, seconds)
+        self.on_evaluation(terms, seconds, earlier is not None)
         return self.last_loss
 
+    def _evaluate(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        started = time.perf_counter()
+        terms, gradient = self.objective(image)
+        seconds = time.perf_counter() - started
+        if not (np.isfinite(terms).all() and np.isfinite(gradient).all()):
+            raise not_finite(terms, self.evaluations)
+        if self.journal:
+            self.journal.append(image, terms, gradient, seconds)
+        return terms, gradient, seconds
+
     def grads(self, x: np.ndarray) -> np.ndarray:
-        """The gradient by the optimiser's variables at `x`, flat, in float64."""
+        """The gradient by the optimizer's variables at `x`, flat, in float64."""
         if self._gradient is None or not np.array_equal(x, self._x):
             self.loss(x)
         gradient, self._gradient = self._gradient, None
@@ -99,11 +106,19 @@ class Evaluator:
         return gradient.ravel().astype(np.float64)
 
     def image_at(self, x: np.ndarray) -> np.ndarray:
-        """The image, float32 (1, H, W, 3), that the optimiser's variables `x` stand for."""
+        """The image, float32 (1, H, W, 3), for the optimizer's variables `x`."""
         image = x.reshape(self.best.shape).astype(np.float32)
         if self._spectrum is None:
             return image
         return self._origin + filtered(image, self._spectrum)
+
+
+def not_finite(terms: np.ndarray, evaluation: int) -> NotFinite:
+    """The error that names each term that is not a finite number."""
+    by_name = dict(zip(TERMS, terms, strict=True))
+    wrong = [f"the {name} loss is {v}" for name, v in by_name.items() if not np.isfinite(v)]
+    what = " and ".join(wrong) or "the gradient is not finite"
+    return NotFinite(f"evaluation {evaluation} of this size: {what}")
 
 
 def spectrum(shape: tuple[int, ...], exponent: float) -> np.ndarray:
@@ -111,11 +126,11 @@ def spectrum(shape: tuple[int, ...], exponent: float) -> np.ndarray:
     rows, columns = shape[1:3]
     frequency = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None, :])
     frequency[0, 0] = 1 / max(rows, columns)  # the mean counts as the largest wave that fits
-    weights = frequency**-exponent
-    return (weights / np.sqrt(np.mean(np.square(weights)))).astype(np.float32)[None, :, :, None]
+    factors = frequency**-exponent
+    return (factors / np.sqrt(np.mean(np.square(factors)))).astype(np.float32)[None, :, :, None]
 
 
-def filtered(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """An image (1, H, W, 3) with its spectrum weighted, float32."""
+def filtered(image: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """An image (1, H, W, 3) with each of its frequencies multiplied by a factor, float32."""
     waves = scipy.fft.rfft2(image, axes=(1, 2), workers=-1)
-    return scipy.fft.irfft2(waves * weights, s=image.shape[1:3], axes=(1, 2), workers=-1)
+    return scipy.fft.irfft2(waves * factors, s=image.shape[1:3], axes=(1, 2), workers=-1)

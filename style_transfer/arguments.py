@@ -9,8 +9,8 @@ from style_transfer.presets import PRESETS
 from style_transfer.settings import Settings
 
 EPILOG = """\
-Every option may be written with hyphens too: --style-weight. A result that pleases: stop with
-Ctrl-C; the run goes on later with --resume PREFIX, exactly where it stopped.
+Options may be written with hyphens too: --style-weight. Happy with the picture? Press Ctrl-C;
+continue later with --resume PREFIX, exactly where it stopped.
 """
 
 
@@ -35,16 +35,23 @@ def make_parser() -> argparse.ArgumentParser:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="the photograph, the painting or paintings, and the beginning of the results' names",
+        help="the photograph, the painting or paintings, and the beginning of the results' names "
+        "(or a folder for them)",
     )
     run = parser.add_argument_group("run")
     run.add_argument("--preset", help="settings of a published system, or list (default: default)")
-    run.add_argument("--resume", metavar="PREFIX", help="go on with an earlier run")
+    run.add_argument("--resume", metavar="PREFIX", help="continue an earlier run")
     run.add_argument(
         "--from_iteration",
         type=whole_number,
         metavar="N",
-        help="with --resume: go back to iteration N, and on from there",
+        help="with --resume: go back to iteration N, and continue from there",
+    )
+    run.add_argument(
+        "--base", metavar="PATH", help="with --resume: where the photograph is now, if it was moved"
+    )
+    run.add_argument(
+        "--styles", metavar="PATH", nargs="+", help="with --resume: where the paintings are now"
     )
     run.add_argument(
         "--overwrite", action="store_true", help="replace an earlier run with this prefix"
@@ -52,8 +59,11 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--no_journal",
         action="store_true",
-        help="keep no journal (needs little disk; a kill then costs the iteration begun and the "
-        "optimiser's memory)",
+        help="keep no journal: saves disk; a kill then costs the current iteration and the "
+        "optimizer's memory",
+    )
+    run.add_argument(
+        "--force", action="store_true", help="run even where the memory seems too small"
     )
     run.add_argument("--quiet", action="store_true", help="print nothing but errors")
     add_settings(parser)
@@ -114,10 +124,11 @@ def parse(arguments: list[str] | None = None) -> tuple[str, dict]:
                 f"Received: {options['preset']!r}"
             )
         return "resume", {"prefix": options.pop("resume"), **options}
-    if "from_iteration" in options:
-        raise InputError(
-            f"--from_iteration: expected with --resume. Received: {options['from_iteration']} alone"
-        )
+    for name in ("from_iteration", "base", "styles"):
+        if name in options:
+            raise InputError(
+                f"--{name}: expected with --resume. Received: {options[name]!r} without it"
+            )
     if len(paths) < 3:
         raise InputError(
             f"BASE REF PREFIX: expected a photograph, at least one painting and the beginning of "

@@ -38,12 +38,7 @@ class Sources:
         Raises:
             InputError: no style picture, or not one mask for each.
         """
-        single = isinstance(styles, str | os.PathLike | Picture | Image.Image) or hasattr(
-            styles, "shape"
-        )
-        styles = [styles] if single else list(styles)
-        if not styles:
-            raise InputError("styles: expected at least one style picture. Received: none")
+        styles = listed(styles)
         masks = []
         if settings.content_mask:
             style_masks = settings.style_mask.split(",")
@@ -111,6 +106,35 @@ class Inputs:
         """What is to be said about the pictures, a line each."""
         remarks = [remark for _, picture in self.named() for remark in picture.remarks]
         return remarks + list(self.masks.remarks if self.masks else ())
+
+
+def listed(styles: Any) -> list[Any]:
+    """Style pictures as a list, where one or several were given.
+
+    Raises:
+        InputError: there is none.
+    """
+    single = isinstance(styles, str | os.PathLike | Picture | Image.Image)
+    single = single or hasattr(styles, "shape")
+    styles = [styles] if single or styles is None else list(styles)
+    if not styles:
+        raise InputError("styles: expected at least one style picture. Received: none")
+    return styles
+
+
+def given_start(choices: dict) -> tuple[Any, dict]:
+    """A start picture handed over from memory as `init`, and choices that `Settings` can hold.
+
+    Paths become text; see `GIVEN` for the rest.
+    """
+    choices = {
+        name: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for name, value in choices.items()
+    }
+    start = choices.get("init", "")
+    if isinstance(start, str):
+        return None, choices
+    return start, choices | {"init": GIVEN}
 
 
 def load_inputs(sources: Sources, settings: Settings) -> Inputs:

@@ -1,0 +1,158 @@
+"""The start of Keras and its backend: quiet, and with faults of the installation in one line."""
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from style_transfer.errors import InputError
+
+BACKENDS = ("tensorflow", "torch", "jax")
+# One operation after another, always in the same order, each on all cores. TensorFlow's sum of
+# three gradients and more begins with whichever of them has a buffer free for the result; with
+# several operations at a time that is not always the same one, nor are the last bits of the sum.
+ENVIRONMENT = {"TF_NUM_INTEROP_THREADS": "1"}
+_started: list[str] = []  # the backend that has been started
+
+
+def start() -> None:
+    """Import Keras with its backend, and let it look for devices, without a word of theirs.
+
+    Afterwards modules that import Keras can be imported. A second call does nothing.
+
+    Raises:
+        InputError: the backend is unknown or not installed, or keras.json cannot be used.
+    """
+    if _started:
+        return
+    before = set(sys.modules)
+    try:
+        with _captured_stderr(), _environment(ENVIRONMENT):
+            _started.append(_import_keras())
+    except BaseException:
+        # Keras half imported would not read its settings again.
+        for name in set(sys.modules) - before:
+            if name.split(".")[0] == "keras":
+                del sys.modules[name]
+        raise
+
+
+def _import_keras() -> str:
+    """Import Keras and trigger device discovery; returns the backend's name."""
+    try:
+        import keras
+
+        backend = keras.backend.backend()
+        if backend in BACKENDS:
+            keras.ops.zeros((), dtype="float32")  # devices are looked for at the first tensor
+            return backend
+    except Exception as error:
+        fault = _fault_of_installation(error)
+        if fault is None:
+            raise
+        raise InputError(fault) from error
+    raise InputError(_backend_expected(backend))
+
+
+def _fault_of_installation(error: Exception) -> str | None:
+    """What is wrong with the user's installation, in one line; None where it is something else."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        missing = error.name.split(".")[0]
+        if missing == "keras":
+            return f"keras: expected version 3, installed. Received: {error}"
+        return _backend_expected(missing) if missing in (*BACKENDS, "jaxlib") else None
+    config = sys.modules.get("keras.src.backend.config")
+    backend = getattr(config, "_BACKEND", None)
+    if "backend" in str(error) and backend is not None and backend not in BACKENDS:
+        return _backend_expected(backend)
+    if _raised_in(error, os.path.join("backend", "config.py")):
+        reason = " ".join(f"{error}".split())
+        for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+            if not os.environ.get(name, "0").strip().isdecimal():
+                return f"{name}: expected a whole number. Received: {os.environ[name]!r}"
+        return (
+            f"{_configuration_file()}: expected a configuration of Keras that can be read. "
+            f"Received: {reason}"
+        )
+    return None
+
+
+def _backend_expected(received: object) -> str:
+    """That a backend is expected which can be used, and where the other one was asked for."""
+    if os.environ.get("KERAS_BACKEND"):
+        where = "KERAS_BACKEND"
+    elif isinstance(received, str) and received in BACKENDS:
+        where = "KERAS_BACKEND or keras.json"
+    else:
+        where = str(_configuration_file())
+    installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
+    known = received in (*BACKENDS, "jaxlib")
+    return (
+        f"{where}: expected a backend that is installed, {' or '.join(installed) or 'but none is'}. "
+        f"Received: {received!r}" + (", which is not installed" if known else "")
+    )
+
+
+def _configuration_file() -> Path:
+    """Where Keras reads its configuration."""
+    home = os.environ.get("KERAS_HOME")
+    if home is None:
+        home = os.path.expanduser("~")
+        home = os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
+    return Path(os.path.expanduser(home)) / "keras.json"
+
+
+def _raised_in(error: BaseException, file: str) -> bool:
+    """Whether an exception came through a file whose path ends in `file`."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename.endswith(file):
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables that are set inside, where the user has not set them."""
+    added = [name for name in values if name not in os.environ]
+    os.environ |= {name: values[name] for name in added}
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def _captured_stderr() -> Iterator[None]:
+    """Hold back what libraries write to standard error, below Python as well.
+
+    TensorFlow's notes on its build come before any setting of log levels counts. They are shown
+    where an import fails for no reason that an InputError tells. Where there is no standard error
+    to capture (pythonw, a closed descriptor), all goes on without.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            if sys.stderr is not None:
+                sys.stderr.flush()
+            held = stack.enter_context(tempfile.TemporaryFile())
+            stderr = os.dup(2)
+            stack.callback(os.close, stderr)
+            os.dup2(held.fileno(), 2)
+            stack.callback(os.dup2, stderr, 2)
+        except (OSError, ValueError):
+            yield
+            return
+        try:
+            yield
+        except InputError:
+            raise
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise

@@ -1,0 +1,39 @@
+"""The contract of `style_transfer.backends` for PyTorch."""
+
+import contextlib
+from collections.abc import Callable
+
+import torch
+
+BFLOAT16_UNITS_HELP = True
+
+
+def compiled(terms: Callable, stages: tuple[tuple[Callable, Callable], ...]) -> Callable:
+    """From tensors to (terms, gradient); see `value_and_grad`. Nothing is compiled: it is eager."""
+
+    def evaluate(x, *others):
+        x = x.detach().requires_grad_()
+        features, total = x, terms(x, *others)
+        for function, further in stages:
+            features = function(features)
+            total = total + further(features, *others)
+        return total.detach(), torch.autograd.grad(total.sum(), x)[0]
+
+    return evaluate
+
+
+def isolated(function: Callable) -> Callable:
+    """The function itself: a graph lives as long as its evaluation."""
+    return function
+
+
+def allocation_failed(error: BaseException) -> bool:
+    """Whether an exception means that memory ran out; on a processor, its text alone tells."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def float64() -> contextlib.AbstractContextManager:
+    """Nothing to do: PyTorch has tensors of float64."""
+    return contextlib.nullcontext()

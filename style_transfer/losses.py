@@ -1,0 +1,416 @@
+"""Loss terms of neural style transfer, as pure functions of arrays.
+
+F and P are the features of combination and content image at one layer, S those of the style image,
+shape (1, H, W, N). In the formulas N is the number of channels, M = H·W the number of positions. G
+and A are the Gram matrices of combination and style image. Every function works on any backend of
+Keras.
+
+Each kind of style loss comes in two steps: a statistic of the features, then the loss from the
+statistic. Gram matrices and moments are sums over positions, so a picture's can be added up from
+its tiles'.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from keras import ops
+
+# A target without energy (a black picture) must not divide by zero; features are of order 1 to 1e4.
+EPSILON = 1e-12
+# Makes `--tv_weight 1`, the original's default, a light smoothing beside relative terms of order
+# 0.01 to 1 (measured on seven pairs of pictures).
+TOTAL_VARIATION_SHARE = 4e-4
+# Enough for R(O) to be within 1 % of sorting (tests/test_losses.py).
+BINS = 4096
+QUANTILES = 1024
+# Directions in which two pictures' features share less of the largest variance are empty.
+EMPTY = 1e-12
+
+
+def flat(features):
+    """Features (1, H, W, N) as a matrix (M, N)."""
+    return ops.reshape(features, (-1, features.shape[-1]))
+
+
+def positions(features) -> int:
+    """M = H·W of features (1, H, W, N)."""
+    return features.shape[1] * features.shape[2]
+
+
+def squared_error(a, b):
+    """Σ(a − b)² over all elements, a scalar."""
+    return ops.sum(ops.square(a - b))
+
+
+# Content
+
+
+def content_factor(scale: str, energy, elements: int, layers: int = 1):
+    """What Σ(F − P)² is multiplied by in the content loss of one layer.
+
+    Args:
+        scale: `relative` (1 / ΣP²), `keras` (Keras example, `content_loss`: the plain sum), `gatys`
+            (1/2: arXiv 1508.06576, eq. 1), `matconvnet` (1 / (2·M·N) and the number of layers: the
+            TensorFlow tutorial on MatConvNet's filters) or `pytorch` (the mean: 1 / (M·N)).
+        energy: ΣP² of the content image's features; only `relative` looks at it.
+        elements: M·N, how many values P has.
+        layers: how many content layers there are.
+    """
+    if scale == "relative":
+        return 1.0 / (energy + EPSILON)
+    return {
+        "keras": 1.0,
+        "gatys": 0.5,
+        "matconvnet": 1.0 / (2.0 * elements * layers),
+        "pytorch": 1.0 / elements,
+    }[scale]
+
+
+def content_loss(features, target, scale: str, layers: int = 1):
+    """The content loss of one layer.
+
+    Args:
+        features: F, (1, H, W, N).
+        target: P, likewise.
+        scale: see `content_factor`.
+        layers: how many content layers there are.
+    """
+    energy = ops.sum(ops.square(target)) if scale == "relative" else None
+    factor = content_factor(scale, energy, positions(target) * target.shape[3], layers)
+    return factor * squared_error(features, target)
+
+
+# Style
+
+
+@dataclass(frozen=True)
+class LayerScale:
+    """What the style loss of a layer is normalized by, beside its target.
+
+    Attributes:
+        scale: how losses are normalized; a value of `Settings.loss_scale`.
+        size: (rows, columns) of the combination image.
+        positions: M, of the combination image's features, or of those of one region.
+        layers: how many layers the style loss has.
+    """
+
+    scale: str
+    size: tuple[int, int]
+    positions: int = 1
+    layers: int = 1
+
+
+def gram_matrix(features):
+    """Gram matrix G = Fᵀ F of one picture's features (Gatys et al., arXiv 1508.06576, eq. 3).
+
+    Args:
+        features: (1, H, W, N).
+
+    Returns:
+        (N, N), sums over the H·W positions.
+    """
+    matrix = flat(features)
+    # Half of it and its transpose, for the gradient: that of FᵀF itself would be the sum of two
+    # products, one of them with a transposed result.
+    half = ops.matmul(ops.transpose(ops.stop_gradient(matrix)), matrix)
+    return half + ops.transpose(half) - ops.stop_gradient(half)
+
+
+def mean_gram(features):
+    """The Gram matrix divided by M, comparable between pictures of different sizes."""
+    return gram_matrix(features) / positions(features)
+
+
+def style_factor(target, at: LayerScale):
+    """What Σ(G − A)² is multiplied by in the style loss of one layer.
+
+    By `at.scale`: `relative` (1 / ΣA²), `keras` (Keras example, `style_loss`:
+    1 / (4·3²·(rows·columns)²), where rows and columns are the picture's and 3 its channels), `gatys`
+    (1 / (4·N²·M²): arXiv 1508.06576, eq. 4), `matconvnet` (that, divided by the number of layers) or
+    `pytorch` (mean squared error of G / (N·M): 1 / (N²·M²) / N²).
+
+    Args:
+        target: the style image's Gram matrix A, brought to the number of positions of G, (N, N).
+        at: the layer's scale.
+    """
+    channels = target.shape[0]
+    if at.scale == "relative":
+        return 1.0 / (ops.sum(ops.square(target)) + EPSILON)
+    return {
+        "keras": 1.0 / (4.0 * 3**2 * (at.size[0] * at.size[1]) ** 2),
+        "gatys": 1.0 / (4.0 * channels**2 * at.positions**2),
+        "matconvnet": 1.0 / (4.0 * channels**2 * at.positions**2 * at.layers),
+        "pytorch": 1.0 / (float(channels) ** 4 * at.positions**2),
+    }[at.scale]
+
+
+def gram_loss(gram, target, at: LayerScale):
+    """Σ(G − A)², normalized by `style_factor`; `target` is the style's `mean_gram`."""
+    # The style image may have another size: its Gram matrix at this one's positions.
+    target = target * at.positions
+    factor = style_factor(target, at)
+    return factor * squared_error(gram, target)
+
+
+class Moments(NamedTuple):
+    """Mean (N,) and covariance (N, N) of features over positions."""
+
+    mean: Any
+    covariance: Any
+
+
+def moments(features) -> Moments:
+    """Mean and covariance of features (1, H, W, N) over positions."""
+    matrix = flat(features)
+    mean = ops.mean(matrix, axis=0)
+    centered = matrix - mean
+    return Moments(mean, ops.matmul(ops.transpose(centered), centered) / matrix.shape[0])
+
+
+def moments_loss(found: Moments, target: Moments, at: LayerScale):
+    """Squared errors of mean and variance of each channel, by their targets' energy in `relative`."""
+    variance = ops.diagonal(found.covariance)
+    target_mean, target_variance = target.mean, ops.diagonal(target.covariance)
+    error = squared_error(found.mean, target_mean)
+    spread = squared_error(variance, target_variance)
+    if at.scale == "relative":
+        error = error / (ops.sum(ops.square(target_mean)) + EPSILON)
+        spread = spread / (ops.sum(ops.square(target_variance)) + EPSILON)
+    return error + spread
+
+
+class Gaussian(NamedTuple):
+    """Mean (N,) and symmetric square root of the covariance (N, N)."""
+
+    mean: Any
+    root: Any
+
+
+def gaussian(features) -> Gaussian:
+    """The normal distribution fitted to features (1, H, W, N)."""
+    mean, covariance = moments(features)
+    return Gaussian(mean, square_root(covariance))
+
+
+def square_root(covariance):
+    """The symmetric square root of a positive semidefinite matrix (N, N)."""
+    values, vectors = ops.eigh(ops.cast(covariance, "float64"))
+    roots = ops.sqrt(ops.maximum(values, 0.0))
+    return ops.cast(ops.matmul(vectors * roots, ops.transpose(vectors)), "float32")
+
+
+def wasserstein(found: Moments, target: Gaussian):
+    """Squared Wasserstein-2 distance between Gaussians fitted to two pictures' features.
+
+    ‖μ − μ_S‖² + tr(C + C_S − 2·(C_S^½ C C_S^½)^½) (Olkin and Pukelsheim, 1982).
+
+    Args:
+        found: μ, (N,), and C, (N, N), of the combination image.
+        target: μ_S and C_S^½ of the style image.
+
+    Returns:
+        A scalar, in squared features.
+    """
+    own_mean, covariance = found
+    mean, root = target
+    # In float64: roots of what float32 leaves of the many empty directions would add up.
+    wide = ops.cast(root, "float64")
+    between = ops.matmul(ops.matmul(wide, ops.cast(covariance, "float64")), wide)
+    values, vectors = ops.eigh(ops.stop_gradient((between + ops.transpose(between)) / 2))
+    roots = ops.sqrt(ops.maximum(values, 0.0))
+    # d tr(…)^½ = tr(½ C_S^½ (…)^-½ C_S^½ dC). Written out, since directions that are empty have no
+    # slope, and the derivative of eigenvectors divides by differences of eigenvalues.
+    full = values > ops.max(values) * EMPTY
+    inverse = ops.where(full, 0.5 / ops.where(full, roots, 1.0), 0.0)
+    half = ops.matmul(wide, vectors)
+    slope = ops.cast(ops.matmul(half * inverse, ops.transpose(half)), "float32")
+    cross = ops.cast(ops.sum(roots), "float32")
+    cross = cross + ops.sum(slope * (covariance - ops.stop_gradient(covariance)))
+    spread = ops.sum(ops.square(root)) + ops.trace(covariance)
+    return squared_error(own_mean, mean) + spread - 2 * cross
+
+
+def wasserstein_loss(found: Moments, target: Gaussian, at: LayerScale):
+    """The Wasserstein-2 distance, in `relative` by the energy of the style's features."""
+    distance = wasserstein(found, target)
+    if at.scale == "relative":
+        energy = ops.sum(ops.square(target.mean)) + ops.sum(ops.square(target.root))
+        distance = distance / (energy + EPSILON)
+    return distance
+
+
+# Histograms
+
+
+class Distribution(NamedTuple):
+    """`quantiles` of each channel, (Q, N), and the energy at a position, a scalar."""
+
+    quantiles: Any
+    energy: Any
+
+
+def distribution(features) -> Distribution:
+    """The distribution of each channel of features (1, H, W, N)."""
+    energy = ops.sum(ops.square(features)) / positions(features)
+    return Distribution(quantiles(features), energy)
+
+
+def histogram_loss(features, target: Distribution, at: LayerScale):
+    """Σ(O − R(O))², in `relative` by the energy of the style's features at as many positions."""
+    error = squared_error(features, histogram_match(features, target.quantiles))
+    if at.scale == "relative":
+        error = error / (at.positions * target.energy + EPSILON)
+    return error
+
+
+def quantiles(features):
+    """Quantile function of each channel, (1, H, W, N) to (Q, N).
+
+    Its QUANTILES levels, sin²(πt/2) for even steps of t from 0 to 1, are dense at the ends: the
+    rare, large activations are far apart.
+    """
+    ordered = ops.sort(flat(features), axis=0)  # (M, N)
+    last = ordered.shape[0] - 1
+    places = np.sin(np.linspace(0, np.pi / 2, QUANTILES)) ** 2 * last
+    below = np.floor(places).astype(np.int32)
+    above = np.minimum(below + 1, last)
+    part = ops.convert_to_tensor((places - below).astype(np.float32)[:, None])
+    return ops.take(ordered, below, axis=0) * (1 - part) + ops.take(ordered, above, axis=0) * part
+
+
+def histogram_match(features, target):
+    """R(O): each channel's values remapped so that they are distributed as the target's.
+
+    Risser, Wilmot and Barnes, arXiv 1701.08893, section 4.1. Instead of sorting O at every
+    evaluation, its values are counted in bins twice: in even bins, and again in bins made from
+    these that hold about as many values as the target's quantiles are apart. All values of such a
+    bin get the target's value for their middle rank, and so do equal values: the zeros after a ReLU.
+
+    Args:
+        features: O, (1, H, W, N).
+        target: `quantiles` of the style image's features, (Q, N).
+
+    Returns:
+        (1, H, W, N); constant to the gradient.
+    """
+    values = ops.stop_gradient(flat(features))  # (M, N)
+    count = values.shape[0]
+    centered = values - ops.mean(values, axis=0)
+    # A few large values would leave few bins to the others: beyond the mean distance, distances
+    # count by their logarithm. Any increasing map keeps the ranks.
+    scaled = ops.arcsinh(centered / (ops.mean(ops.abs(centered), axis=0) + EPSILON))
+    low, high = ops.min(scaled, axis=0), ops.max(scaled, axis=0)
+    place = (scaled - low) * (BINS / (high - low + EPSILON))
+    index, counts, below = _counted(place)
+    part = ops.reshape(place, (-1,)) - ops.cast(index % BINS, "float32")
+    rank = ops.take(ops.reshape(below, (-1,)), index)
+    rank = rank + ops.take(ops.reshape(counts, (-1,)), index) * part
+    index, counts, below = _counted(ops.reshape(_spaced(rank / count) * BINS, values.shape))
+    rank = below + (counts - 1) / 2  # the middle one of each bin, from 0
+    place = _spaced(rank / max(count - 1, 1)) * (QUANTILES - 1.0)
+    step = ops.cast(ops.minimum(place, QUANTILES - 2.0), "int32")
+    table = ops.transpose(target)  # (N, Q)
+    start = ops.take_along_axis(table, step, axis=1)
+    end = ops.take_along_axis(table, step + 1, axis=1)
+    remapped = start + (end - start) * (place - ops.cast(step, "float32"))  # (N, BINS)
+    matched = ops.take(ops.reshape(remapped, (-1,)), index)
+    return ops.stop_gradient(ops.reshape(matched, features.shape))
+
+
+def _counted(place):
+    """Count values in BINS bins for each channel.
+
+    Args:
+        place: (M, N), 0 to BINS.
+
+    Returns:
+        (index, counts, below): each value's bin, (M·N,), where bin b of channel c is c·BINS + b; how
+        many values are in a bin, and how many in those before it, (N, BINS).
+    """
+    channels = place.shape[1]
+    index = ops.cast(ops.minimum(place, BINS - 1.0), "int32")
+    index = ops.reshape(index + ops.arange(channels, dtype="int32") * BINS, (-1,))
+    counts = ops.segment_sum(ops.ones_like(index, dtype="float32"), index, channels * BINS)
+    counts = ops.reshape(counts, (channels, BINS))
+    return index, counts, ops.cumsum(counts, axis=1) - counts
+
+
+def _spaced(level):
+    """t from 0 to 1 of a level sin²(πt/2) from 0 to 1."""
+    return ops.arcsin(ops.sqrt(ops.clip(level, 0.0, 1.0))) * (2 / np.pi)
+
+
+# Kinds of style loss
+
+
+@dataclass(frozen=True)
+class StyleLoss:
+    """One kind of style loss.
+
+    Attributes:
+        target: from the style image's features, (1, H, W, N), to what is kept of them.
+        statistic: from the combination image's features to what is compared with the target.
+        loss: from (statistic, target, LayerScale) to a scalar.
+        over_positions: whether the statistic follows from sums over positions.
+    """
+
+    target: Callable
+    statistic: Callable
+    loss: Callable
+    over_positions: bool
+
+
+STYLE_LOSSES = {
+    "gram": StyleLoss(mean_gram, gram_matrix, gram_loss, over_positions=True),
+    "moments": StyleLoss(moments, moments, moments_loss, over_positions=True),
+    "wasserstein": StyleLoss(gaussian, moments, wasserstein_loss, over_positions=True),
+    "histogram": StyleLoss(distribution, lambda o: o, histogram_loss, over_positions=False),
+}
+
+
+# Total variation
+
+
+def total_variation_loss(scale: str, image):
+    """The total variation term before its weight; in `relative` small, for each pixel value."""
+    if scale != "relative":
+        return total_variation(image)
+    rows, columns = image.shape[1:3]
+    return TOTAL_VARIATION_SHARE / (3 * rows * columns) * charbonnier_variation(image)
+
+
+def total_variation(image):
+    """Σ((x_ij − x_i+1,j)² + (x_ij − x_i,j+1)²)^1.25 (Keras example, `total_variation_loss`).
+
+    Args:
+        image: (1, H, W, 3). Its last row and column only serve as neighbors.
+
+    Returns:
+        A scalar, in pixel values to the power 2.5.
+    """
+    corner = image[:, :-1, :-1]
+    down = ops.square(corner - image[:, 1:, :-1])
+    right = ops.square(corner - image[:, :-1, 1:])
+    return ops.sum(ops.power(down + right, 1.25))
+
+
+def charbonnier_variation(image):
+    """Σ(√((x_ij − x_i+1,j)² + (x_ij − x_i,j+1)² + 1) − 1), isotropic total variation.
+
+    Rudin, Osher and Fatemi, Physica D 60, 1992, rounded off below one pixel value (Charbonnier et
+    al., ICIP 1994). A sharp edge costs no more than a soft one of the same height, and fine ripples
+    cost much; with the power 2.5 of `total_variation` it is the other way round.
+
+    Args:
+        image: (1, H, W, 3). The last row and column are compared with themselves.
+
+    Returns:
+        A scalar, in pixel values.
+    """
+    image = ops.pad(image, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="symmetric")
+    corner = image[:, :-1, :-1]
+    down = ops.square(corner - image[:, 1:, :-1])
+    right = ops.square(corner - image[:, :-1, 1:])
+    return ops.sum(ops.sqrt(down + right + 1) - 1)
