@@ -1,4 +1,5 @@
 # Every target sets up what it needs. Python 3.11 or newer: make test PYTHON=python3.12
+.DEFAULT_GOAL := help
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 JAX ?= jax==0.10.2
@@ -7,32 +8,35 @@ PYTEST = -m pytest -q --dist worksteal --maxprocesses 4 --numprocesses
 # Tests that start the program over and over; the others take a minute or two.
 SLOW = resume script recipes compare
 
-.PHONY: demo test test-fast test-backends lint format bench clean
+.PHONY: help demo test test-fast test-backends lint format bench clean
 
-demo: .venv/ready
+help:  # this list
+	@grep -E '^[a-z-]+:.*  # ' Makefile | sed -E 's/^([a-z-]+):.*  # /make \1\t/' | expand -t 20
+
+demo: .venv/ready  # paint samples/photo.jpg like samples/painting.jpg: out/demo.png
 	$(BIN)/python neural_style_transfer.py samples/photo.jpg samples/painting.jpg out/demo --overwrite
 
-test: lint
+test: lint  # lint, types and all tests
 	$(BIN)/python $(PYTEST) auto
 
-test-fast: .venv/ready-dev
+test-fast: .venv/ready-dev  # the tests that do not start the program over and over
 	$(BIN)/python $(PYTEST) auto $(SLOW:%=--ignore=tests/test_%.py)
 
 # The same tests below each backend. The two environments see all packages of .venv.
-test-backends: .venv-torch/ready .venv-jax/ready
+test-backends: .venv-torch/ready .venv-jax/ready  # the backends' tests below PyTorch and JAX
 	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) 0 tests/test_backends.py
 	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) 0 tests/test_backends.py
 
-lint: .venv/ready-dev
+lint: .venv/ready-dev  # formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: .venv/ready-dev
+format: .venv/ready-dev  # format, and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/ready-dev
+bench: .venv/ready-dev  # speed and memory, quickly
 	$(BIN)/python benchmarks/evaluation.py --quick
 	$(BIN)/python benchmarks/scaling.py --quick
 
@@ -55,5 +59,5 @@ bench: .venv/ready-dev
 	$(@D)/bin/python -m pip install --quiet "$(PACKAGE)"
 	touch $@
 
-clean:
+clean:  # remove environments, caches and out/
 	rm -rf .venv .venv-torch .venv-jax .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info out
