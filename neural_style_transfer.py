@@ -41,7 +41,7 @@ def transfer(
     force: bool = False,
     quiet: bool = True,
     on_event: Listener | None = None,
-    shared=None,
+    objectives=None,
     **choices,
 ):
     """Repaint a picture in the manner of others.
@@ -56,8 +56,8 @@ def transfer(
         force: run even where the memory seems too small.
         quiet: print nothing; what differs from what was asked for becomes a Python warning.
         on_event: called with every event of the run; see `style_transfer.events`.
-        shared: a `style_transfer.shared.Shared` that several calls have in common: the network and
-            the targets of their pictures are then computed once.
+        objectives: as `vgg_objectives`, the default. `partial(vgg_objectives, shared=Shared())`
+            lets several calls have network and targets in common.
         **choices: fields of `Settings`, such as `height=256`.
 
     Returns:
@@ -81,7 +81,7 @@ def transfer(
     with listening(quiet, on_event) as listeners:
         opening = Opening(make_render, check_memory(force), journal, listeners)
         with new_run(prefix, record, sources, overwrite, opening) as (run, inputs):
-            return paint(run, inputs, shared)
+            return paint(run, inputs, objectives)
 
 
 def resume(
@@ -95,6 +95,7 @@ def resume(
     force: bool = False,
     quiet: bool = True,
     on_event: Listener | None = None,
+    objectives=None,
     **choices,
 ):
     """Continue an earlier run that was killed, interrupted or finished.
@@ -107,7 +108,7 @@ def resume(
             new prefix.
         overwrite: remove later pictures instead; allow choices that change the loss, and pictures
             and filters that have changed since.
-        journal: as in `transfer`; so are `force`, `quiet` and `on_event`.
+        journal: as in `transfer`; so are `force`, `quiet`, `on_event` and `objectives`.
         **choices: `iter`, for more iterations; with `overwrite` any field of `Settings`.
 
     Returns:
@@ -126,24 +127,20 @@ def resume(
     with listening(quiet, on_event) as listeners:
         opening = Opening(make_render, check_memory(force), journal, listeners)
         with earlier_run(prefix, changes, opening) as (run, inputs):
-            return paint(run, inputs)
+            return paint(run, inputs, objectives)
 
 
-def paint(run, inputs, shared=None):
+def paint(run, inputs, objectives=None):
     """Paint what is left of a run, coarse to fine; see `transfer`."""
     from evaluator import Evaluator
     from preprocessing import image_at_next_size, start_image
-    from style_transfer.backends import start
 
-    start()
-    from style_transfer.shared import Shared
-
-    settings, shared = run.record.settings, shared or Shared()
-    network = load_network(run, inputs, shared)
+    settings = run.record.settings
+    objective_at = (objectives or vgg_objectives)(run, inputs)
     objective, shape = None, None
     for size in run.sizes():
         if size.shape != shape:
-            objective, shape = objective_at(size, run, inputs, network, shared), size.shape
+            objective, shape = objective_at(size), size.shape
         image = run.image_before(size)
         if image is None:
             image = start_image(inputs.start_image, size.shape, settings)
@@ -157,36 +154,39 @@ def paint(run, inputs, shared=None):
     return run.picture_of(run.finish()), run.record
 
 
-def load_network(run, inputs, shared):
-    """The network with its filters, which are entered into the record."""
-    from preprocessing import fitting_images
-    from style_transfer.filters import filters_of_run
-    from style_transfer.network import processor_precision
-    from style_transfer.runs.environment import environment
+def vgg_objectives(run, inputs, shared=None):
+    """Load VGG with its filters, and make the losses that its features define.
 
-    record = run.record
-    images = fitting_images(inputs.images, record.settings)
-    filters = filters_of_run(run, images)
-    if record.settings.precision == "auto":
-        record.precision = record.precision or processor_precision()
-    else:
-        record.precision = record.settings.precision
-    record.versions.append(environment())
-    return shared.network(filters, record.settings, record.precision)
+    Args:
+        run: whose record learns where the filters came from.
+        inputs: the pictures.
+        shared: a `style_transfer.shared.Shared`, where several runs have things in common.
 
+    Returns:
+        A function from a `Size` to the loss at that size, itself a function from an image,
+        (1, H, W, 3), to (terms, gradient).
+    """
+    from style_transfer.backends import start
 
-def objective_at(size, run, inputs, network, shared):
-    """The loss at a size as a function of the image: from (1, H, W, 3) to (terms, gradient)."""
-    from preprocessing import images_at, regions_at
+    start()
+    from preprocessing import fitting_images, images_at, regions_at
     from style_transfer.balance import balanced_loss_weights
+    from style_transfer.filters import filters_of_run
     from style_transfer.objective import make_objective
+    from style_transfer.shared import Shared
 
-    settings = run.record.settings
-    images = images_at(inputs.images, size.shape, settings)
-    regions = regions_at(inputs.masks, inputs.images, size.shape, settings)
-    targets = shared.targets(network, images, regions, settings)
-    measure = partial(balanced_loss_weights, network, targets, settings)
-    return make_objective(network, targets, settings, run.loss_weights(size, measure))
+    settings, shared = run.record.settings, shared or Shared()
+    filters = filters_of_run(run, fitting_images(inputs.images, settings))
+    network = shared.network(filters, settings, run.record.precision)
+
+    def objective_at(size):
+        images = images_at(inputs.images, size.shape, settings)
+        regions = regions_at(inputs.masks, inputs.images, size.shape, settings)
+        targets = shared.targets(network, images, regions, settings)
+        measure = partial(balanced_loss_weights, network, targets, settings)
+        return make_objective(network, targets, settings, run.loss_weights(size, measure))
+
+    return objective_at
 
 
 def minimize(evaluator, iterations: int, settings: Settings, on_iteration) -> None:
@@ -286,8 +286,12 @@ def make_render(inputs, settings: Settings):
     return render
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, objectives=None) -> int:
     """The command line.
+
+    Args:
+        arguments: without the program's name; None takes those of the process.
+        objectives: as in `transfer`.
 
     Returns:
         An `ExitCode`: 0; 2 for input that cannot be used; 1 where the run had to stop; 130 or 143
@@ -322,7 +326,9 @@ def main(arguments: list[str] | None = None) -> int:
                 notice(event)
                 stop(event)
 
-            {"transfer": transfer, "resume": resume}[command](**options, on_event=on_event)
+            {"transfer": transfer, "resume": resume}[command](
+                **options, on_event=on_event, objectives=objectives
+            )
         except InputError as error:
             say(f"neural_style_transfer.py: error: {error}", sys.stderr)
             return ExitCode.INPUT

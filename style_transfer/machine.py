@@ -148,3 +148,21 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16", "bf16"}  # Linux's names, on x86 and on Arm
+
+
+def processor_flags() -> set[str]:
+    """Features of the processor, by Linux's names."""
+    text = _text(Path("/proc/cpuinfo"))
+    if text:  # py-cpuinfo reads it too, but takes a second to
+        return set(text.split())
+    import cpuinfo
+
+    return set(cpuinfo.get_cpu_info().get("flags", []))
+
+
+def has_bfloat16_units() -> bool:
+    """Whether the processor has units for bfloat16; without, it is emulated and slower."""
+    return bool(processor_flags() & BFLOAT16_UNITS)
