@@ -136,7 +136,7 @@ def paint(run, inputs, objectives=None):
     from preprocessing import image_at_next_size, start_image
 
     settings = run.record.settings
-    objective_at = (objectives or vgg_objectives)(run, inputs)
+    objective_at = (objectives or vgg_objectives)(run, inputs) if run.remaining else None
     objective, shape = None, None
     for size in run.sizes():
         if size.shape != shape:
@@ -171,8 +171,8 @@ def vgg_objectives(run, inputs, shared=None):
     start()
     from preprocessing import fitting_images, images_at, regions_at
     from style_transfer.balance import balanced_loss_weights
-    from style_transfer.filters import filters_of_run
     from style_transfer.objective import make_objective
+    from style_transfer.runs.filters import filters_of_run
     from style_transfer.shared import Shared
 
     settings, shared = run.record.settings, shared or Shared()

@@ -1,5 +1,6 @@
 """Paths that users give: files to read, and whether two names mean one file."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -49,3 +50,9 @@ def same_file(a: Path, b: Path) -> bool:
         return os.path.samefile(a, b)
     except OSError:
         return False
+
+
+def sha256_of_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

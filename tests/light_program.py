@@ -3,13 +3,13 @@
     python light_program.py '{"evaluation": 7, "do": "interrupt"}' BASE REF PREFIX [options]
     python light_program.py serve
 
-Arguments, loop, optimiser, journal, lock and files are the real ones; only what needs Keras is
-not, so that a process starts, is killed and resumes in a fraction of a second.
+Arguments, loop, optimizer, journal, lock and files are the real ones; only the objective is not, so
+that a process starts, is killed and resumes in a fraction of a second.
 
 Faults, in JSON: with `do`, what happens (a key of `FAULTS`) at the fresh evaluation number
 `evaluation`, or at the `nth` opening of a file named `open`; `line`, to be killed at that executed
-line of results.py and evaluator.py; `count`, a file to write the number of such lines to; `sleep`,
-seconds an evaluation takes; `clock`, to let time.time() run backwards; `weights`, their SHA-256.
+line of runs/ and evaluator.py; `count`, a file to write the number of such lines to; `sleep`,
+seconds an evaluation takes; `clock`, to let time.time() run backwards; `filters`, their SHA-256.
 """
 
 import itertools
@@ -21,7 +21,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads that spin make small work slow
 
@@ -29,11 +28,34 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import neural_style_transfer
+import preprocessing
+from style_transfer.errors import InputError
+from style_transfer.vgg import FilterSource
 
-def light_objective(extractor, content, styles, settings, masks, weights, kept):
+
+def light_objectives(run, inputs):
+    """The losses of a run without a network, as `vgg_objectives` gives them."""
+    source = FilterSource("random", None, faults.get("filters", "0"))
+    if run.record.filters not in (None, source) and not run.options.overwrite:
+        raise InputError(
+            "--weights: expected the filters that the run began with. Received: others"
+        )
+    run.record.filters, run.record.precision = source, "float32"
+    run.record.versions.append({"program": "light"})
+
+    def objective_at(size):
+        settings = run.record.settings
+        images = preprocessing.images_at(inputs.images, size.shape, settings)
+        return light_objective(images[0], images[1])
+
+    return objective_at
+
+
+def light_objective(content, style):
     """Content, mean colour products for style, and total variation; with their gradient."""
-    style = styles[0].reshape(-1, 3).astype(np.float64)
-    target = style.T @ style / len(style)
+    colors = style.reshape(-1, 3).astype(np.float64)
+    target = colors.T @ colors / len(colors)
 
     def evaluate(image):
         number = next(evaluations)
@@ -48,9 +70,9 @@ def light_objective(extractor, content, styles, settings, masks, weights, kept):
         gradient = 2 * off / x.size + (4 * flat @ gram / len(flat) / 1e4).reshape(x.shape)
         for axis, step in enumerate(steps, start=1):
             slope = 2.5 * abs(step) ** 1.5 * np.sign(step) / step.size
-            before, behind = [(0, 0)] * 4, [(0, 0)] * 4
-            before[axis], behind[axis] = (1, 0), (0, 1)
-            gradient += np.pad(slope, before) - np.pad(slope, behind)
+            before, after = [(0, 0)] * 4, [(0, 0)] * 4
+            before[axis], after[axis] = (1, 0), (0, 1)
+            gradient += np.pad(slope, before) - np.pad(slope, after)
         if bad in range(3):
             terms[bad] = np.nan
         if bad == "gradient":
@@ -60,60 +82,9 @@ def light_objective(extractor, content, styles, settings, masks, weights, kept):
     return evaluate
 
 
-class Adam:
-    """Kingma and Ba, arXiv 1412.6980, algorithm 1."""
-
-    def __init__(self, learning_rate, epsilon):
-        self.epsilon = epsilon
-        self.learning_rate, self.steps, self.mean, self.square = learning_rate, 0, 0, 0
-
-    def apply(self, gradients, variables):
-        (gradient,), (variable,) = gradients, variables
-        self.steps += 1
-        self.mean = 0.9 * self.mean + 0.1 * gradient
-        self.square = 0.999 * self.square + 0.001 * gradient**2
-        rate = self.learning_rate * (1 - 0.999**self.steps) ** 0.5 / (1 - 0.9**self.steps)
-        variable -= rate * self.mean / (np.sqrt(self.square) + self.epsilon)
-
-
-def stand_in(name, **content):
-    sys.modules[name] = ModuleType(name)
-    vars(sys.modules[name]).update(content)
-
-
-stand_in(
-    "keras",
-    ops=SimpleNamespace(zeros=np.zeros, convert_to_numpy=np.copy, convert_to_tensor=np.asarray),
-    backend=SimpleNamespace(backend=lambda: "tensorflow"),
-    Variable=np.array,
-    optimizers=SimpleNamespace(Adam=Adam),
-)
-stand_in("network", feature_extractor=lambda *_, **__: None, processor_precision=lambda: "float32")
-stand_in(
-    "objective",
-    TERMS=("content", "style", "total_variation"),
-    make_objective=light_objective,
-    balanced_weights=None,
-)
-stand_in(
-    "weights",
-    FITTING_ROWS=32,
-    filters_sha256=None,
-    normalized_filters=None,
-    load_filters=lambda source, *_: (
-        {},
-        {
-            "source": source,
-            "file": None,
-            "sha256": faults.get("weights", "0"),
-            "input": "caffe",
-        },
-    ),
-)
-
-import neural_style_transfer
-
 faults = {}
+RUNS = Path(__file__).parent.parent / "style_transfer" / "runs"
+WATCHED = ("evaluator.py", *(str(file) for file in RUNS.glob("*.py")))
 evaluations = itertools.count()
 prefix = Path()
 
@@ -174,11 +145,11 @@ def watch_openings():
 
 
 def watch_lines():
-    """Count the lines executed in results.py and evaluator.py; be killed at one."""
+    """Count the lines executed in runs/ and evaluator.py; be killed at one."""
     lines = itertools.count(1)
 
     def trace(frame, event, argument):
-        if not frame.f_code.co_filename.endswith(("results.py", "evaluator.py")):
+        if not frame.f_code.co_filename.endswith(WATCHED):
             return None
         if event == "line":
             watch_lines.last = next(lines)
@@ -201,7 +172,7 @@ def run(chosen: dict, arguments: list[str]) -> int:
         time.time = lambda: next(clock)
     if "line" in faults or "count" in faults:
         watch_lines()
-    code = neural_style_transfer.main(arguments)
+    code = neural_style_transfer.main(arguments, objectives=light_objectives)
     sys.settrace(None)
     if "count" in faults:
         Path(faults["count"]).write_text(str(watch_lines.last))
@@ -214,10 +185,13 @@ def serve() -> None:
     Reads lines of JSON, [faults, arguments, file for standard output, file for standard error];
     prints the process's id, and its exit code when it has ended.
     """
+    import keras  # noqa: F401
     import scipy.optimize  # noqa: F401
 
-    import arguments  # noqa: F401
     import evaluator  # noqa: F401
+    import style_transfer.arguments
+    import style_transfer.memory
+    import style_transfer.runs.opening  # noqa: F401
 
     for line in sys.stdin:
         chosen, command, *files = json.loads(line)
@@ -225,7 +199,6 @@ def serve() -> None:
         if not process:
             for number, file in enumerate(files, start=1):
                 os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-            neural_style_transfer.listen()
             sys.exit(run(chosen, command))
         print(process, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
@@ -235,5 +208,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve()
     else:
-        neural_style_transfer.listen()
         sys.exit(run(json.loads(sys.argv[1]), sys.argv[2:]))

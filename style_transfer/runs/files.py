@@ -1,6 +1,5 @@
 """The names of a run's files, and writing them whole or not at all."""
 
-import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -131,9 +130,3 @@ def write_whole(path: Path, write: Callable) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text in UTF-8, whole or not at all."""
     write_whole(path, lambda file: file.write(text.encode()))
-
-
-def sha256_of_file(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -139,7 +139,9 @@ def check_writable(files: RunFiles) -> None:
         longest = len(os.fsencode(files.prefix.name + LONGEST_ENDING))
         limit = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
     except (OSError, ValueError) as error:
-        raise InputError(f"PREFIX: expected a name that can be written. {received} ({error})") from None
+        raise InputError(
+            f"PREFIX: expected a name that can be written. {received} ({error})"
+        ) from None
     if longest > limit:
         raise InputError(
             f"PREFIX: expected a name of at most {limit - len(LONGEST_ENDING)} bytes. {received}"

@@ -26,9 +26,7 @@ def locked(files: RunFiles) -> Iterator[None]:
         if not files.about.exists():
             write_text(files.about, ABOUT_TEXT)
     except filelock.Timeout:
-        raise InputError(
-            f"PREFIX: expected one that no running process uses. {received}"
-        ) from None
+        raise InputError(f"PREFIX: expected one that no running process uses. {received}") from None
     except OSError as error:
         raise InputError(f"PREFIX: expected a place to write to. {received} ({error})") from None
     try:

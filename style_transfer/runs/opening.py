@@ -10,7 +10,8 @@ from style_transfer.events import Listener
 from style_transfer.inputs import Inputs, Sources, load_inputs
 from style_transfer.paths import existing_file
 from style_transfer.pictures import Picture
-from style_transfer.runs.files import SUFFIXES, RunFiles, sha256_of_file, write_whole
+from style_transfer.runs.files import SUFFIXES, RunFiles, write_whole
+from style_transfer.paths import sha256_of_file
 from style_transfer.runs.guard import check_free, check_inputs_apart, run_files
 from style_transfer.runs.lock import locked
 from style_transfer.runs.record import PictureFile, Record
@@ -162,4 +163,3 @@ def beside(path: str | None, folder: Path | None) -> str:
         return os.path.relpath(path, folder) if path and folder else ""
     except ValueError:
         return ""
-

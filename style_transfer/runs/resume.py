@@ -10,7 +10,8 @@ from style_transfer.errors import InputError
 from style_transfer.inputs import GIVEN, Sources
 from style_transfer.paths import expanded
 from style_transfer.presets import with_choices
-from style_transfer.runs.files import SUFFIXES, RunFiles, sha256_of_file
+from style_transfer.runs.files import SUFFIXES, RunFiles
+from style_transfer.paths import sha256_of_file
 from style_transfer.runs.record import PictureFile, Record
 from style_transfer.schedule import replan
 from style_transfer.settings import INITS, Settings
@@ -54,7 +55,11 @@ def find_run(prefix: str | os.PathLike) -> RunFiles:
             if candidate.name and RunFiles(candidate).record.exists():
                 return RunFiles(candidate)
         if path.is_dir():
-            runs = [file for file in sorted(path.glob("*.json")) if RunFiles(file.with_suffix("")).state.is_dir()]
+            runs = [
+                file
+                for file in sorted(path.glob("*.json"))
+                if RunFiles(file.with_suffix("")).state.is_dir()
+            ]
             if len(runs) == 1:
                 return RunFiles(runs[0].with_suffix(""))
             if runs:

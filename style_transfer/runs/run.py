@@ -24,7 +24,8 @@ from style_transfer.events import (
     SizeBegun,
     StopRun,
 )
-from style_transfer.runs.files import RunFiles, sha256_of_file, write_text, write_whole
+from style_transfer.runs.files import RunFiles, write_text, write_whole
+from style_transfer.paths import sha256_of_file
 from style_transfer.runs.journal import Journal, JournalMismatch
 from style_transfer.runs.pictures import write_picture
 from style_transfer.runs.record import PROGRAM, Evaluation, Iteration, Record
@@ -112,6 +113,11 @@ class Run:
         self.tell(Said(line, warning))
 
     # Sizes
+
+    @property
+    def remaining(self) -> int:
+        """Iterations that are still to be painted."""
+        return self.record.settings.iter - self._saved
 
     def sizes(self) -> Iterator[Size]:
         """The sizes still to be painted, coarse to fine, each from its start.

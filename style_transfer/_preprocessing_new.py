@@ -1,0 +1,286 @@
+"""Pictures to the network's arrays and back.
+
+Inside the network's world a picture is float32, (1, H, W, 3), channels BGR, pixel values 0..255
+minus the ImageNet mean: the "caffe" mode of keras.applications. Outside it is uint8, (H, W, 3), RGB.
+"""
+
+import numpy as np
+from PIL import Image
+
+from style_transfer.images import resize_image
+from style_transfer.masks import Masks, regions
+from style_transfer.settings import SMALLEST_SIDE, Settings
+from style_transfer.vgg import IMAGENET_MEAN
+
+FITTING_ROWS = 192  # of the content image that filters are fitted to and normalized with
+# A start picture counts as flat where no two values of a channel are more than FLAT apart within a
+# block of this many rows and columns. VGG19's features look at up to 48 of them in its block 3, so
+# that those in the middle of a flat block cannot tell one position from another.
+FLAT_BLOCK = 64
+FLAT = 1
+TRACE = 1.0  # standard deviation of the noise that lets a flat picture begin, in pixel values
+
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def size_for(picture: Image.Image, rows: int) -> tuple[int, int]:
+    """(rows, columns) of `picture` at a number of rows, its aspect kept as in the original."""
+    return rows, max(1, int(picture.width * rows / picture.height))
+
+
+def style_size(picture: Image.Image, content_size: tuple[int, int], scale: float):
+    """(rows, columns) of a style picture of its own aspect and `scale`² the content's area.
+
+    No side is under 16, the least that the network's last block can look at.
+    """
+    aspect = picture.height / picture.width
+    area = content_size[0] * content_size[1] * scale**2
+    rows = max((area * aspect) ** 0.5, SMALLEST_SIDE, SMALLEST_SIDE * aspect)
+    return round(rows), round(rows / aspect)
+
+
+def resize(picture: Image.Image, size: tuple[int, int], resampling: str) -> np.ndarray:
+    """A picture at (rows, columns) as a uint8 array, (rows, columns, 3), RGB.
+
+    With `nearest` the result is that of `keras.utils.load_img(path, target_size=size)`.
+    """
+    if picture.size == size[::-1]:
+        return np.array(picture)
+    return np.array(picture.resize(size[::-1], _RESAMPLING[resampling]))
+
+
+def preprocess(pixels: np.ndarray) -> np.ndarray:
+    """RGB pixel values to the network's world: uint8 (H, W, 3) to float32 (1, H, W, 3)."""
+    return pixels[np.newaxis, :, :, ::-1].astype(np.float32) - IMAGENET_MEAN
+
+
+def deprocess(image: np.ndarray, dtype: type = np.uint8) -> np.ndarray:
+    """The inverse of `preprocess`: float32 (1, H, W, 3) to (H, W, 3), rounded and clipped.
+
+    The original truncates instead of rounding, which would lose a level in about half the values.
+
+    Args:
+        image: BGR minus mean.
+        dtype: `uint8`; or `uint16`, where 0..255 becomes 0..65535, 257 times as much.
+    """
+    largest = np.iinfo(dtype).max
+    pixels = image[0] + IMAGENET_MEAN.astype(np.float64)
+    return np.clip(np.rint(pixels * (largest / 255)), 0, largest).astype(dtype)[:, :, ::-1]
+
+
+def images_at(
+    pictures: list[Image.Image], size: tuple[int, int], settings: Settings
+) -> list[np.ndarray]:
+    """Content and style images where the content has a size.
+
+    Args:
+        pictures: the content picture, then the style pictures.
+        size: (rows, columns) of the content image.
+        settings: resampling, and what size the style images have.
+
+    Returns:
+        Images, float32 (1, H, W, 3).
+    """
+    sizes = sizes_at(pictures, size, settings)
+    pixels = [
+        resize(picture, size, settings.resize)
+        for picture, size in zip(pictures, sizes, strict=True)
+    ]
+    if settings.preserve_color == "match":
+        pixels[1:] = [match_colors(style, pixels[0]) for style in pixels[1:]]
+    return [preprocess(picture) for picture in pixels]
+
+
+def sizes_at(
+    pictures: list[Image.Image], size: tuple[int, int], settings: Settings
+) -> list[tuple[int, int]]:
+    """Sizes (rows, columns) of content and style images where the content has `size`."""
+    sizes = [size] * len(pictures)
+    if settings.style_fit == "aspect" and settings.targets == "cached":
+        sizes[1:] = [style_size(picture, size, settings.style_scale) for picture in pictures[1:]]
+    return sizes
+
+
+def match_colors(style: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """A style picture with mean and covariance of its colors made those of the content picture.
+
+    By the symmetric square roots of both covariances (Gatys et al., arXiv 1606.05897, section 3).
+
+    Args:
+        style: uint8 (H, W, 3).
+        content: uint8 (H', W', 3).
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+
+    def statistics(pixels):
+        colors = pixels.reshape(-1, 3).astype(np.float64)
+        values, vectors = np.linalg.eigh(np.cov(colors.T) + 1e-3 * np.eye(3))
+        return colors.mean(axis=0), (vectors * np.sqrt(values)) @ vectors.T
+
+    mean, root = statistics(style)
+    content_mean, content_root = statistics(content)
+    matched = (style - mean) @ (np.linalg.inv(root) @ content_root) + content_mean
+    return np.clip(np.rint(matched), 0, 255).astype(np.uint8)
+
+
+def with_colors_of(pixels: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """The luminance of one picture with the colors of another.
+
+    In YCbCr (ITU-R BT.601, as JPEG has it) a change of Y alone adds the same to R, G and B.
+
+    Args:
+        pixels: uint8 or uint16 (H, W, 3).
+        content: uint8 (H, W, 3).
+
+    Returns:
+        As `pixels`, rounded and clipped.
+    """
+    largest = np.iinfo(pixels.dtype).max
+    content = content * (largest / 255)
+    lighter = (pixels - content) @ np.array([0.299, 0.587, 0.114])  # (H, W)
+    return np.clip(np.rint(content + lighter[:, :, None]), 0, largest).astype(pixels.dtype)
+
+
+def with_alpha(pixels: np.ndarray, alpha: Image.Image | None) -> np.ndarray:
+    """Pixels with the content picture's alpha channel, or as they are where it has none.
+
+    Args:
+        pixels: uint8 or uint16 (H, W, 3).
+        alpha: mode L, of any size; the same size keeps its values.
+
+    Returns:
+        As `pixels`, (H, W, 4); with uint16, 0..255 becomes 0..65535.
+    """
+    if alpha is None:
+        return pixels
+    if alpha.size != (size := pixels.shape[1::-1]):
+        alpha = alpha.resize(size, Image.Resampling.LANCZOS)
+    factor = pixels.dtype.type(np.iinfo(pixels.dtype).max // 255)
+    return np.dstack([pixels, np.asarray(alpha).astype(pixels.dtype) * factor])
+
+
+def fitting_images(images: list[Image.Image], settings: Settings) -> list[np.ndarray]:
+    """Content and style images at the size that filters are fitted to and normalized with.
+
+    Args:
+        images: the content picture, then the style pictures.
+        settings: as for `images_at`.
+
+    Returns:
+        Images, float32 (1, H, W, 3), of FITTING_ROWS rows; more where the content would have
+        fewer than SMALLEST_SIDE columns, too few for the network's last block.
+    """
+    enough = SMALLEST_SIDE * images[0].height // images[0].width + 1
+    return images_at(images, size_for(images[0], max(FITTING_ROWS, enough)), settings)
+
+
+def regions_at(
+    masks: Masks | None, images: list[Image.Image], size: tuple[int, int], settings: Settings
+) -> list[dict[tuple, np.ndarray]] | None:
+    """The regions of content and style images where the content has a size; None without masks.
+
+    Args:
+        masks: of the same pictures as `images`.
+        images: the content picture, then the style pictures.
+        size: (rows, columns) of the content image.
+        settings: as for `images_at`.
+    """
+    if masks is None:
+        return None
+    sizes = sizes_at(images, size, settings)
+    pictures = [mask.image for mask in masks.pictures]
+    return [regions(picture, size) for picture, size in zip(pictures, sizes, strict=True)]
+
+
+def start_image(picture: Image.Image, size: tuple[int, int], settings: Settings) -> np.ndarray:
+    """Where the optimization starts, float32 (1, rows, columns, 3).
+
+    Where the picture is flat, all positions look alike to the network, so that every gradient
+    moves them alike and it would stay flat for ever. A trace of noise makes them differ.
+
+    Args:
+        picture: the content picture, or the one to start from.
+        size: (rows, columns).
+        settings: `init`; `noise` is uniform in 0..255, minus 128, as in the original; `mixed` is
+            half of that and half of the picture.
+    """
+    shape = (1, *size, 3)
+    if settings.init in ("noise", "mixed"):
+        rng = np.random.default_rng(settings.seed)
+        noise = rng.uniform(0, 255, shape).astype(np.float32) - np.float32(128)
+        if settings.init == "noise":
+            return noise
+        return (noise + preprocess(resize(picture, size, settings.resize))) / 2
+    pixels = resize(picture, size, settings.resize)
+    flat = flat_areas(pixels)
+    image = preprocess(np.full(shape[1:], 128, np.uint8) if settings.init == "gray" else pixels)
+    if flat.any():
+        rng = np.random.default_rng(settings.seed)
+        trace = rng.normal(0, TRACE, shape).astype(np.float32)
+        image += np.where(flat[None, :, :, None], trace, np.float32(0))
+    return image
+
+
+def flat_areas(pixels: np.ndarray) -> np.ndarray:
+    """Where a picture is flat: blocks of FLAT_BLOCK rows and columns, or all of a smaller picture.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+
+    Returns:
+        bool (H, W).
+    """
+
+    def extremes(function: np.ufunc) -> np.ndarray:
+        by_rows = function.reduceat(pixels, starts[0], axis=0)
+        return function.reduceat(by_rows, starts[1], axis=1).astype(np.int16)
+
+    # Whole blocks only; the last of a row or column takes what is left.
+    counts = [max(1, length // FLAT_BLOCK) for length in pixels.shape[:2]]
+    starts = [FLAT_BLOCK * np.arange(count) for count in counts]
+    flat = (extremes(np.maximum) - extremes(np.minimum) <= FLAT).all(axis=-1)
+    for axis, length in enumerate(pixels.shape[:2]):
+        flat = flat.repeat(np.diff([*starts[axis], length]), axis=axis)
+    return flat
+
+
+def flatness_remark(picture: Image.Image, size: tuple[int, int], settings: Settings) -> str | None:
+    """A line to say where `start_image` adds noise to a flat picture, or None where it does not.
+
+    Arguments are those of `start_image`.
+    """
+    if settings.init in ("noise", "mixed"):
+        return None
+    share = flat_areas(resize(picture, size, settings.resize)).mean()
+    if not share:
+        return None
+    return (
+        f"{share:.0%} of the picture to start from is flat: a trace of noise is added there, "
+        "without which it would stay flat."
+    )
+
+
+def image_at_next_size(
+    image: np.ndarray, picture: Image.Image, size: tuple[int, int], settings: Settings
+) -> np.ndarray:
+    """An image carried over to another size: the start image there, plus what has changed since.
+
+    So the fine detail of a picture that it started from comes back at each size. Noise is no
+    detail: an image that started from it is resized as it is.
+
+    Args:
+        image: float32 (1, H, W, 3).
+        picture: as for `start_image`.
+        size: (rows, columns).
+        settings: as for `start_image`.
+    """
+    if image.shape[1:3] == size or settings.init in ("noise", "mixed"):
+        return resize_image(image, size)
+    changed = image - start_image(picture, image.shape[1:3], settings)
+    return start_image(picture, size, settings) + resize_image(changed, size)

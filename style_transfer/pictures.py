@@ -1,0 +1,348 @@
+"""Reading pictures: whatever Pillow opens, and pictures in memory, as 8-bit sRGB, upright.
+
+Nothing here prints: what is odd about a picture but no reason to refuse it is kept as a remark.
+"""
+
+import contextlib
+import hashlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError, features
+
+from style_transfer.containers import kind_of, webp_size, without_metadata
+from style_transfer.errors import InputError
+from style_transfer.paths import existing_file
+from style_transfer.settings import SMALLEST_SIDE
+
+LARGEST_FILE = 1 << 32  # bytes, the most that TIFF can address
+_STRIP = 1 << 22  # pixels converted at a time, so that no second copy of a poster is in memory
+_ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
+_COLOR_MODES = ("L", "RGB", "CMYK", "LAB")  # in which a color profile can apply
+_UPRIGHT = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SEVERAL = {  # what a remark says of the first picture, by format
+    "GIF": "is animated: its first frame is used",
+    "PNG": "is animated: its first frame is used",
+    "WEBP": "is animated: its first frame is used",
+    "AVIF": "is animated: its first frame is used",
+    "TIFF": "has several pages: the first is used",
+}
+
+Source = str | os.PathLike | Image.Image | np.ndarray
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as it was read.
+
+    Attributes:
+        image: mode RGB, 8 bits, upright, sRGB; transparent parts lie on white.
+        alpha: mode L, of the same size; None where the picture is opaque everywhere.
+        path: absolute path of the file, or None for a picture from memory.
+        sha256: of the file's bytes; from memory, of mode, size and pixels. Hexadecimal.
+        remarks: what is odd about it, a line each.
+    """
+
+    image: Image.Image
+    alpha: Image.Image | None
+    path: str | None
+    sha256: str
+    remarks: tuple[str, ...] = ()
+
+
+def load_picture(source: Source | Picture, what: str = "picture", large: bool = False) -> Picture:
+    """Read a picture.
+
+    EXIF orientation is applied, an embedded color profile is converted to sRGB; pictures of 16
+    bits, floating point, palettes, grayscale, CMYK and LAB are brought to RGB.
+
+    Args:
+        source: path of any file that Pillow reads; a PIL.Image; a uint8 array, (H, W), (H, W, 3)
+            or (H, W, 4); or a `Picture`, which is returned as it is.
+        what: how errors and remarks call the picture, such as `BASE`.
+        large: read a file of any number of pixels. Otherwise Pillow's limit holds, twice
+            `Image.MAX_IMAGE_PIXELS`, since a small file can claim any size.
+
+    Raises:
+        InputError: not a picture, damaged, too large, or under 16 pixels; in one line.
+    """
+    if isinstance(source, Picture):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return _from_file(source, what, large)
+    if isinstance(source, np.ndarray):
+        source = _from_array(source, what)
+    if isinstance(source, Image.Image):
+        return _from_memory(source, what)
+    raise InputError(
+        f"{what}: expected a path, a PIL.Image or a uint8 array. Received: {_type_name(source)}"
+    )
+
+
+def _type_name(value: Any) -> str:
+    return f"a value of type {type(value).__name__}"
+
+
+def _from_array(array: np.ndarray, what: str) -> Image.Image:
+    if array.dtype != np.uint8 or not (
+        array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    ):
+        raise InputError(
+            f"{what}: expected an array of type uint8 and shape (H, W), (H, W, 3) or (H, W, 4). "
+            f"Received: {array.dtype}, {array.shape}"
+        )
+    _check_size(array.shape[1::-1], "an array", what)
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _from_memory(source: Image.Image, what: str) -> Picture:
+    name = "a PIL.Image"
+    with _quiet_pillow():
+        try:
+            image, alpha, remarks = _read(source, name, what)
+        except InputError:
+            raise
+        except Exception as error:  # it may be a damaged file that was opened but not yet decoded
+            raise _refusal(error, name, what) from None
+    digest = hashlib.sha256(f"{'RGBA' if alpha else 'RGB'} {image.size}".encode())
+    for strip in filter(None, (image, alpha)):
+        digest.update(strip.tobytes())
+    return Picture(image, alpha, None, digest.hexdigest(), remarks)
+
+
+def _from_file(source: str | os.PathLike, what: str, large: bool) -> Picture:
+    path = existing_file(source, what)
+    name = repr(str(path))
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(
+                f"{what}: expected a file of at most {LARGEST_FILE:,} bytes. "
+                f"Received: {name}, {path.stat().st_size:,} bytes"
+            )
+        data = path.read_bytes()
+    except (OSError, MemoryError) as error:
+        raise _refusal(error, name, what) from None
+    _need_reader_of(kind_of(data[:256]), name, what)
+    with _quiet_pillow(large):
+        try:
+            image, alpha, remarks = _decode(data, name, what)
+        except InputError:
+            raise
+        # Decoding a damaged file is the one place where everything is caught: Pillow's and its
+        # libraries' readers raise nearly every exception that Python has.
+        except Exception as error:
+            image, alpha, remarks = _decode_bare(data, error, name, what)
+    digest = hashlib.sha256(data).hexdigest()
+    return Picture(image, alpha, os.path.abspath(path), digest, remarks)
+
+
+def _need_reader_of(kind: str, name: str, what: str) -> None:
+    """Make Pillow read HEIC and AVIF, which it does with pillow-heif; AVIF by itself since 11.3."""
+    if kind not in ("heic", "avif"):
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # older versions of Pillow do not know the feature
+        if kind == "avif" and features.check("avif"):
+            return
+    try:
+        import pillow_heif
+
+        register = {"heic": "register_heif_opener", "avif": "register_avif_opener"}[kind]
+        getattr(pillow_heif, register)()
+    except (ImportError, OSError, AttributeError):
+        raise InputError(
+            f"{what}: expected a picture that Pillow reads; {kind.upper()} needs "
+            f"{'Pillow 11.3 or ' if kind == 'avif' else ''}pillow-heif: pip install pillow-heif. "
+            f"Received: {name}"
+        ) from None
+
+
+@contextlib.contextmanager
+def _quiet_pillow(large: bool = False) -> Iterator[None]:
+    """Keep back warnings and log lines about damaged files; with `large`, lift the size limit."""
+    logger, limit = logging.getLogger("PIL"), Image.MAX_IMAGE_PIXELS
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.CRITICAL + 1)
+        if large:
+            Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _decode(data: bytes, name: str, what: str):
+    """See `_read`."""
+    if kind_of(data[:256]) == "webp":
+        Image._decompression_bomb_check(webp_size(data))
+    with Image.open(io.BytesIO(data)) as file:
+        if file.format == "TIFF":
+            # Here Pillow reads all metadata and turns the picture; both may fail after its pixels
+            # were read.
+            file.load_end = lambda: None  # type: ignore[attr-defined]
+        image, alpha, remarks = _read(file, name, what)
+        with contextlib.suppress(Exception):  # later frames may be damaged; they are not used
+            if file.format in _SEVERAL and getattr(file, "is_animated", False):
+                remarks = (*remarks, f"{what}: {name} {_SEVERAL[file.format]}.")
+        return image, alpha, remarks
+
+
+def _decode_bare(data: bytes, error: Exception, name: str, what: str):
+    """What `_decode` gives without the file's metadata, where they were to blame for `error`.
+
+    Raises:
+        InputError: they were not.
+    """
+    bare = None if isinstance(error, Image.DecompressionBombError) else without_metadata(data)
+    if bare is not None and bare != data:
+        with contextlib.suppress(Exception):  # see _from_file
+            image, alpha, remarks = _decode(bare, name, what)
+            remark = (
+                f"{what}: the metadata of {name} are damaged ({_one_line(error)}): read without "
+                "orientation and color profile."
+            )
+            return image, alpha, (remark, *remarks)
+    raise _refusal(error, name, what)
+
+
+def _refusal(error: Exception, name: str, what: str) -> InputError:
+    """The line for a picture that could not be read."""
+    if isinstance(error, UnidentifiedImageError):
+        return InputError(f"{what}: expected a picture. Received: {name}")
+    reason = _one_line(error)
+    if isinstance(error, Image.DecompressionBombError):
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        return InputError(f"{what}: expected at most {limit:,} pixels. Received: {name} ({reason})")
+    if isinstance(error, MemoryError):
+        return InputError(f"{what}: expected a picture that fits in memory. Received: {name}")
+    return InputError(
+        f"{what}: expected a whole picture. Received: {name}, which is damaged ({reason})"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _check_size(size: tuple[int, int], name: str, what: str) -> None:
+    if min(size) < SMALLEST_SIDE:
+        raise InputError(
+            f"{what}: expected a picture of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels. "
+            f"Received: {name}, {size[0]} x {size[1]}"
+        )
+
+
+def _read(file: Image.Image, name: str, what: str):
+    """Pixels of an opened picture.
+
+    Returns:
+        (image, alpha, remarks), as in `Picture`.
+    """
+    _check_size(file.size, name, what)
+    file.load()
+    remarks = []
+    try:
+        turn = _UPRIGHT.get(file.getexif().get(ExifTags.Base.Orientation))
+    except Exception as error:  # as many kinds as for damaged pixels, see _from_file
+        turn = None
+        remarks.append(
+            f"{what}: the EXIF data of {name} are damaged ({_one_line(error)}): "
+            "read without orientation."
+        )
+    image, alpha, remark = _to_srgb(file, name, what)
+    remarks += remark
+    if turn is not None:
+        image, alpha = image.transpose(turn), alpha and alpha.transpose(turn)
+    return image, alpha, tuple(remarks)
+
+
+def _to_srgb(picture: Image.Image, name: str, what: str):
+    """(image, alpha, remarks) of a loaded picture that need not be upright, strip by strip."""
+    width, height = picture.size
+    image = Image.new("RGB", picture.size, "white")
+    alpha = None
+    remarks: list[str] = []
+    profile, largest = picture.info.get("icc_profile"), _largest_value(picture)
+    transform = None
+    step = max(1, _STRIP // width)
+    for top in range(0, height, step):
+        strip = picture.crop((0, top, width, min(height, top + step)))
+        strip, opacity = _colors_and_alpha(strip, largest)
+        if profile and not transform:
+            transform, remarks = _profile_transform(profile, strip.mode, name, what)
+            profile = profile if transform else None
+        if transform:
+            strip = ImageCms.applyTransform(strip, transform)
+        image.paste(strip.convert("RGB"), (0, top), opacity)  # without opacity, all of it
+        if opacity:
+            alpha = alpha or Image.new("L", picture.size)
+            alpha.paste(opacity, (0, top))
+    opaque = alpha is None or alpha.getextrema() == (255, 255)
+    return image, None if opaque else alpha, remarks
+
+
+def _colors_and_alpha(
+    picture: Image.Image, largest: float | None
+) -> tuple[Image.Image, Image.Image | None]:
+    """A picture in a mode to which its color profile can apply, and its opacity, mode L or None.
+
+    Args:
+        picture: in any mode.
+        largest: its white, where its values have more than 8 bits.
+    """
+    alpha = None
+    if largest is not None:
+        transparent = picture.info.get("transparency")
+        values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
+        if isinstance(transparent, int):
+            alpha = Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8))
+        scaled = np.clip(np.rint(values * (255.0 / largest)), 0, 255)
+        picture = Image.fromarray(scaled.astype(np.uint8))
+    elif picture.mode in _ALPHA_MODES or "transparency" in picture.info:
+        gray = picture.mode in ("LA", "La")
+        picture = picture.convert("RGBA")
+        alpha = picture.getchannel("A")
+        picture = picture.getchannel("R") if gray else picture.convert("RGB")
+    elif picture.mode == "1":
+        picture = picture.convert("L")
+    elif picture.mode not in _COLOR_MODES:
+        picture = picture.convert("RGB")
+    return picture, alpha
+
+
+def _largest_value(picture: Image.Image) -> float | None:
+    """White in a picture of 16 or 32 bits: 65535; of floating point, 1, 255 or 65535."""
+    if picture.mode == "F":
+        brightest = picture.getextrema()[1]
+        return 1.0 if brightest <= 1 else 255.0 if brightest <= 255 else 65535.0
+    return 65535.0 if picture.mode == "I" or picture.mode.startswith("I;16") else None
+
+
+def _profile_transform(profile: bytes, mode: str, name: str, what: str):
+    """(transform, remarks): from a color profile to sRGB, or None and why not."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.buildTransform(source, srgb, mode, "RGB"), []
+    except Exception as error:  # see _from_file
+        return None, [
+            f"{what}: the color profile of {name} is unusable ({_one_line(error)}): read as sRGB."
+        ]

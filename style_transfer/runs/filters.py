@@ -1,0 +1,44 @@
+"""The filters of a run: loaded, or found again on a resume, and entered into its record."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from style_transfer.filters import load_filters, reload_filters
+from style_transfer.network import processor_precision
+from style_transfer.runs.environment import environment
+from style_transfer.runs.opening import beside
+from style_transfer.runs.run import Run
+from style_transfer.vgg import Filters
+
+
+def filters_of_run(run: Run, images: list[np.ndarray]) -> Filters:
+    """Load the filters that a run's settings or its record ask for.
+
+    Its record then says where they came from, in which precision the network computes, and with
+    which versions of the libraries.
+
+    Args:
+        run: that begins or goes on.
+        images: content and style images that filters may be fitted to, float32 (1, H, W, 3).
+
+    Raises:
+        InputError: they cannot be had, or are others than the run began with.
+    """
+    record, settings = run.record, run.record.settings
+    folder = run.files.prefix.parent.absolute() if run.files else None
+    before = record.filters
+    if before is None or run.options.overwrite:
+        filters, source = load_filters(settings.weights, settings, images, run.say)
+    else:
+        if before.file and not Path(before.file).exists() and folder and record.filters_beside:
+            before = dataclasses.replace(before, file=str(folder / record.filters_beside))
+        filters, source = reload_filters(before, settings, images, run.say, folder)
+    record.filters, record.filters_beside = source, beside(source.file, folder)
+    if settings.precision == "auto":
+        record.precision = record.precision or processor_precision()
+    else:
+        record.precision = settings.precision
+    record.versions.append(environment())
+    return filters
