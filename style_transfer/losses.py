@@ -127,9 +127,9 @@ def style_factor(target, at: LayerScale):
     """What Σ(G − A)² is multiplied by in the style loss of one layer.
 
     By `at.scale`: `relative` (1 / ΣA²), `keras` (Keras example, `style_loss`:
-    1 / (4·3²·(rows·columns)²), where rows and columns are the picture's and 3 its channels), `gatys`
-    (1 / (4·N²·M²): arXiv 1508.06576, eq. 4), `matconvnet` (that, divided by the number of layers) or
-    `pytorch` (mean squared error of G / (N·M): 1 / (N²·M²) / N²).
+    1 / (4·3²·(rows·columns)²), where rows and columns are the picture's and 3 its channels),
+    `gatys` (1 / (4·N²·M²): arXiv 1508.06576, eq. 4), `matconvnet` (that, divided by the number of
+    layers) or `pytorch` (mean squared error of G / (N·M): 1 / (N²·M²) / N²).
 
     Args:
         target: the style image's Gram matrix A, brought to the number of positions of G, (N, N).
@@ -170,7 +170,7 @@ def moments(features) -> Moments:
 
 
 def moments_loss(found: Moments, target: Moments, at: LayerScale):
-    """Squared errors of mean and variance of each channel, by their targets' energy in `relative`."""
+    """Squared errors of each channel's mean and variance, in `relative` by the targets' energy."""
     variance = ops.diagonal(found.covariance)
     target_mean, target_variance = target.mean, ops.diagonal(target.covariance)
     error = squared_error(found.mean, target_mean)
@@ -286,7 +286,7 @@ def histogram_match(features, target):
     Risser, Wilmot and Barnes, arXiv 1701.08893, section 4.1. Instead of sorting O at every
     evaluation, its values are counted in bins twice: in even bins, and again in bins made from
     these that hold about as many values as the target's quantiles are apart. All values of such a
-    bin get the target's value for their middle rank, and so do equal values: the zeros after a ReLU.
+    bin get the target's value for their middle rank, and so do equal values: a ReLU's zeros.
 
     Args:
         features: O, (1, H, W, N).
@@ -326,8 +326,8 @@ def _counted(place):
         place: (M, N), 0 to BINS.
 
     Returns:
-        (index, counts, below): each value's bin, (M·N,), where bin b of channel c is c·BINS + b; how
-        many values are in a bin, and how many in those before it, (N, BINS).
+        (index, counts, below): each value's bin, (M·N,), where bin b of channel c is c·BINS + b;
+        how many values are in a bin, and how many in those before it, (N, BINS).
     """
     channels = place.shape[1]
     index = ops.cast(ops.minimum(place, BINS - 1.0), "int32")

@@ -69,7 +69,7 @@ def _fault_of_installation(error: Exception) -> str | None:
     backend = getattr(config, "_BACKEND", None)
     if "backend" in str(error) and backend is not None and backend not in BACKENDS:
         return _backend_expected(backend)
-    if _raised_in(error, os.path.join("backend", "config.py")):
+    if _raised_in(error, ("backend", "config.py")):
         reason = " ".join(f"{error}".split())
         for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
             if not os.environ.get(name, "0").strip().isdecimal():
@@ -89,28 +89,30 @@ def _backend_expected(received: object) -> str:
         where = "KERAS_BACKEND or keras.json"
     else:
         where = str(_configuration_file())
-    installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
+    installed = " or ".join(name for name in BACKENDS if importlib.util.find_spec(name))
     known = received in (*BACKENDS, "jaxlib")
     return (
-        f"{where}: expected a backend that is installed, {' or '.join(installed) or 'but none is'}. "
+        f"{where}: expected a backend that is installed, {installed or 'but none is'}. "
         f"Received: {received!r}" + (", which is not installed" if known else "")
     )
 
 
 def _configuration_file() -> Path:
-    """Where Keras reads its configuration."""
-    home = os.environ.get("KERAS_HOME")
-    if home is None:
-        home = os.path.expanduser("~")
-        home = os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
-    return Path(os.path.expanduser(home)) / "keras.json"
+    """Where Keras reads its configuration, by the rule of keras/src/backend/config.py."""
+    if "KERAS_HOME" in os.environ:
+        folder = os.environ["KERAS_HOME"]
+    else:
+        home = os.path.expanduser("~")  # noqa: PTH111 (Path.expanduser fails without a home)
+        folder = f"{home if os.access(home, os.W_OK) else '/tmp'}/.keras"
+    return Path(os.path.expanduser(folder)) / "keras.json"  # noqa: PTH111
 
 
-def _raised_in(error: BaseException, file: str) -> bool:
-    """Whether an exception came through a file whose path ends in `file`."""
+def _raised_in(error: BaseException, ending: tuple[str, ...]) -> bool:
+    """Whether an exception came through a file whose path ends in these parts."""
     traceback = error.__traceback__
     while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename.endswith(file):
+        file = Path(traceback.tb_frame.f_code.co_filename)
+        if file.parts[-len(ending) :] == ending:
             return True
         traceback = traceback.tb_next
     return False

@@ -22,8 +22,8 @@ def compiled(terms: Callable, stages: tuple[tuple[Callable, Callable], ...]) -> 
 class _Evaluation:
     """Terms and gradient, to be traced.
 
-    An object, since TensorFlow counts how often a piece of code is traced, to warn of it. A function
-    made here would be the same piece of code for every objective.
+    An object, since TensorFlow counts how often a piece of code is traced, and warns of it: a
+    function made here would be the same piece of code for every objective.
     """
 
     def __init__(self, terms: Callable, stages: tuple[tuple[Callable, Callable], ...]):

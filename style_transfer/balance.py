@@ -1,0 +1,67 @@
+"""Loss weights found from the gradients at the start of a size."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from keras import ops
+from PIL import Image
+
+from style_transfer.backends import value_and_grad
+from style_transfer.objective import LossWeights, loss_stages, make_loss_weights
+from style_transfer.settings import Settings
+from style_transfer.targets import Targets
+
+if TYPE_CHECKING:
+    from style_transfer.network import FeatureExtractor
+
+PERTURBATION = 32.0  # deviation in pixel values of the noise under which gradients are compared
+GRAIN = 4  # pixels, the noise's
+
+
+def balanced_loss_weights(
+    network: FeatureExtractor, targets: Targets, settings: Settings
+) -> LossWeights:
+    """Loss weights with which each part's gradient has the norm that the settings say.
+
+    So every picture, size and network starts with the same balance (Risser et al., arXiv
+    1701.08893, section 4.5, who measure the gradients at every step). Measured at the content image
+    under soft noise, since the content loss has no slope at the content image itself.
+
+    Args:
+        network: as for `make_objective`.
+        targets: likewise.
+        settings: likewise; its weights are the norms.
+
+    Returns:
+        Weights by part, as `make_loss_weights` names them.
+    """
+    image = under_soft_noise(targets.images[0], settings.seed)
+    weights = make_loss_weights(settings)
+    names = [name for name, weight in weights.items() if weight]
+    slopes = value_and_grad(*loss_stages(network, targets, settings, partial(_chosen, names)))
+    for name, chosen in zip(names, np.eye(len(names), dtype=np.float32), strict=True):
+        norm = np.linalg.norm(slopes(image, chosen)[1].astype(np.float64))
+        # A part without any slope here (a flat picture's, say) keeps its weight.
+        weights[name] /= float(norm) or 1
+    return weights
+
+
+def _chosen(names: list[str], parts: dict, chosen):
+    """Parts of the loss in the order of `names`, times `chosen`: 1 for one of them, 0 for others."""
+    nothing = ops.zeros((), "float32")
+    return ops.stack([parts.get(name, nothing) for name in names]) * chosen
+
+
+def under_soft_noise(image: np.ndarray, seed: int) -> np.ndarray:
+    """An image (1, H, W, 3) plus Gaussian noise whose grains are about 4 pixels wide."""
+    rows, columns = image.shape[1:3]
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, PERTURBATION, (1, rows // GRAIN + 1, columns // GRAIN + 1, 3))
+    soft = [
+        Image.fromarray(channel).resize((columns, rows), Image.Resampling.BICUBIC)
+        for channel in np.moveaxis(noise[0].astype(np.float32), -1, 0)
+    ]
+    return image + np.stack([np.asarray(channel) for channel in soft], axis=-1)[np.newaxis]

@@ -1,0 +1,219 @@
+"""The feature extractor: VGG16 or VGG19, cut after the deepest layer in use.
+
+Simonyan and Zisserman, arXiv 1409.1556; layers and names are those of keras.applications. This
+file knows no loss and no path. Every layer says its own data format and precision, so that Keras's
+global settings change nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial, reduce
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from style_transfer import backends
+from style_transfer.settings import Settings, layers_in_use
+from style_transfer.vgg import (
+    IMAGENET_MEAN,
+    TORCH_DEVIATION,
+    TORCH_MEAN,
+    Filters,
+    block_of,
+    kernel_shape,
+    layers_up_to,
+)
+
+CHANNELS_LAST = "channels_last"
+BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16"}  # by Linux's names
+# From this many output channels on, a convolution in float32 is computed as `WideConv2D`.
+WIDE = 256
+
+
+class WideConv2D(keras.layers.Conv2D):
+    """A convolution with fixed filters, computed as the transposed one with the filters turned.
+
+    The numbers are the same. But TensorFlow's oneDNN brings filters into its own order for a
+    transposed convolution and leaves them as they are for a plain one, which with 512 channels
+    takes 1.6 times as long; so this one is transposed forward and backward.
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        rows, columns, before, out = self.kernel.shape
+        self.turned = self.add_weight((rows, columns, out, before), self.kernel_initializer)
+
+    def set_weights(self, weights):
+        kernel, bias = weights
+        super().set_weights([kernel, bias, np.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))])
+
+    def convolution_op(self, inputs, kernel):
+        kernel, turned = map(ops.stop_gradient, (kernel, self.turned))
+        return TRANSPOSED[self.padding](inputs, kernel, turned)
+
+
+def _transposed(padding: str) -> Callable:
+    """A convolution of (features, kernel, turned kernel), transposed forward and backward."""
+    conv_transpose = partial(ops.conv_transpose, data_format=CHANNELS_LAST)
+
+    def convolved(features, kernel, turned):
+        features = conv_transpose(features, turned, padding="same")
+        return features if padding == "same" else features[:, 1:-1, 1:-1]
+
+    def gradient_of(gradient, kernel, turned):
+        return conv_transpose(gradient, kernel, padding=padding)
+
+    return backends.with_gradient(convolved, gradient_of)
+
+
+TRANSPOSED = {padding: _transposed(padding) for padding in ("same", "valid")}
+
+
+class L2Pooling2D(keras.layers.Layer):
+    """√(mean of squares) over 2 x 2 positions (Hénaff and Simoncelli, arXiv 1511.06394)."""
+
+    def __init__(self, padding: str, **options):
+        super().__init__(**options)
+        self.padding = padding
+
+    def call(self, features):
+        squares = ops.square(features)
+        mean = ops.average_pool(squares, 2, 2, padding=self.padding, data_format=CHANNELS_LAST)
+        return ops.sqrt(mean + 1e-6)  # the root's slope at 0 is infinite
+
+
+POOLING = {
+    "max": partial(keras.layers.MaxPooling2D, 2, 2, data_format=CHANNELS_LAST),
+    "average": partial(keras.layers.AveragePooling2D, 2, 2, data_format=CHANNELS_LAST),
+    "l2": L2Pooling2D,
+}
+
+
+class FeatureExtractor:
+    """VGG as a map from pictures to the features of some layers; made by `feature_extractor`.
+
+    Attributes:
+        stages: maps each layer, in order, to the function that computes its features from the
+            previous layer's. The first takes pictures, (B, H, W, 3), BGR minus mean; each returns
+            (B, H/2^k, W/2^k, N), in the precision of the network.
+    """
+
+    def __init__(self, stages: dict[str, Callable]):
+        self.stages = stages
+
+    def __call__(self, pictures) -> dict:
+        """From pictures to {layer: features}, float32."""
+        return dict(self.one_by_one(pictures))
+
+    def one_by_one(self, pictures) -> Iterator[tuple]:
+        """(layer, features) from pictures, in order, float32; none are kept."""
+        features = ops.convert_to_tensor(pictures, "float32")
+        for layer, stage in self.stages.items():
+            features = stage(features)
+            yield layer, ops.cast(features, "float32")
+
+
+def feature_extractor(
+    filters: Filters, settings: Settings, precision: str, layers: list[str] | None = None
+) -> FeatureExtractor:
+    """VGG, cut after the deepest of some layers.
+
+    Args:
+        filters: at least for every convolution up to the deepest of `layers`. Pictures are BGR
+            minus mean, whichever input the filters expect.
+        settings: `pooling`, `taps` and `borders`. With `borders="zeros"`, as VGG was trained,
+            convolutions see zeros beyond the edge, and poolings drop the last row and column of an
+            odd size, so that up to 15 pixels at the edge are seen by the first layers alone. With
+            `repeated` every convolution sees the outermost features repeated, and poolings keep an
+            odd row and column.
+        precision: `float32` or `bfloat16`, the arithmetic inside; inputs and outputs of the network
+            are float32 either way.
+        layers: names of convolutions whose outputs are wanted; None: all that a loss looks at.
+
+    Raises:
+        ValueError: a kernel of another shape than the layer's.
+    """
+    layers = layers_in_use(settings) if layers is None else layers
+    stages, steps = {}, [_torch_input] if filters.convention == "torch" else []
+    block = 1
+    for layer in layers_up_to(filters.network, layers):
+        if block_of(layer) != block:
+            block = block_of(layer)
+            padding = "same" if settings.borders == "repeated" else "valid"
+            steps.append(POOLING[settings.pooling](padding=padding, dtype=precision))
+        if settings.borders == "repeated":
+            steps.append(_repeated_border)
+        steps.append(_convolution(layer, filters, settings, precision))
+        if layer in layers:
+            stages[layer] = _chain(steps)
+            steps = []
+        if settings.taps == "conv":
+            steps.append(ops.relu)
+    return FeatureExtractor(stages)
+
+
+def _convolution(
+    layer: str, filters: Filters, settings: Settings, precision: str
+) -> keras.layers.Conv2D:
+    """One convolution with its filters, and with its ReLU unless features are taken before it."""
+    *_, before, out = kernel_shape(filters.network, layer)
+    wide = out >= WIDE and precision == "float32"
+    convolution = (WideConv2D if wide else keras.layers.Conv2D)(
+        out,
+        3,
+        padding="valid" if settings.borders == "repeated" else "same",
+        activation="linear" if settings.taps == "conv" else "relu",
+        data_format=CHANNELS_LAST,
+        kernel_initializer="zeros",
+        dtype=precision,
+        name=layer,
+    )
+    convolution.build((None, None, None, before))
+    convolution.set_weights(list(filters.arrays[layer]))
+    convolution.trainable = False  # PyTorch would keep what the filters' gradient needs
+    return convolution
+
+
+def _chain(steps: list[Callable]) -> Callable:
+    """One function of all steps, each taking what the one before returns."""
+    return lambda features: reduce(lambda x, step: step(x), steps, features)
+
+
+def _repeated_border(features):
+    """Features (B, H, W, N) with the outermost repeated once around, (B, H + 2, W + 2, N)."""
+    return ops.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+
+
+def _torch_input(pictures):
+    """From BGR minus mean, (B, H, W, 3), to (BGR / 255 − TORCH_MEAN) / TORCH_DEVIATION, float32.
+
+    A step of its own, since the first filters cannot take it in: the zeros that a convolution pads
+    with are those of the normalized picture.
+    """
+    factor = 1 / (255 * TORCH_DEVIATION)
+    offset = (IMAGENET_MEAN.astype(np.float64) / 255 - TORCH_MEAN) / TORCH_DEVIATION
+    factor, offset = (ops.convert_to_tensor(x.astype(np.float32)) for x in (factor, offset))
+    return ops.cast(pictures, "float32") * factor + offset
+
+
+def processor_precision() -> str:
+    """`bfloat16` where there is a GPU, or units for it that the backend uses; else `float32`.
+
+    Without such units bfloat16 is emulated, and slower than float32.
+    """
+    device = str(ops.zeros((), "float32").device).lower()  # where new tensors live
+    if "gpu" in device or "cuda" in device:
+        return "bfloat16"
+    helps = backends.bfloat16_units_help() and processor_flags() & BFLOAT16_UNITS
+    return "bfloat16" if helps else "float32"
+
+
+def processor_flags() -> set[str]:
+    """What the processor can do, by Linux's names."""
+    with suppress(OSError):  # py-cpuinfo reads it too, but takes a second to
+        return set(Path("/proc/cpuinfo").read_text().split())
+    import cpuinfo
+
+    return set(cpuinfo.get_cpu_info().get("flags", []))

@@ -1,0 +1,134 @@
+"""Terms times loss weights, compiled to one function that returns loss and gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from keras import ops
+
+from style_transfer import losses
+from style_transfer.backends import value_and_grad, with_gradient
+from style_transfer.events import TERMS
+from style_transfer.settings import Settings, parse_layers, style_parts
+from style_transfer.targets import Targets, layer_losses, targets_of_rows
+
+if TYPE_CHECKING:
+    from style_transfer.network import FeatureExtractor
+
+LossWeights = dict[
+    str, float
+]  # by name of the part: `content block4_conv2`, `gram block1_conv1`, …
+
+
+def make_objective(
+    network: FeatureExtractor,
+    targets: Targets,
+    settings: Settings,
+    loss_weights: LossWeights | None = None,
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The loss of a combination image and its gradient, at one size.
+
+    Args:
+        network: gives features for all layers that `settings` names.
+        targets: of the content image and the style images at this size.
+        settings: losses, their layers, normalization and weights, and the shape of the computation
+            (`targets`).
+        loss_weights: of the parts of the loss, instead of `make_loss_weights(settings)`.
+
+    Returns:
+        A function from the combination image, float32 (1, H, W, 3), to (terms, gradient): float32
+        (3,), weighted, in the order of `TERMS`, and float32 (1, H, W, 3). It raises OutOfMemory.
+    """
+    vector = partial(_terms, loss_weights or make_loss_weights(settings))
+    return value_and_grad(*loss_stages(network, targets, settings, vector))
+
+
+def make_loss_weights(settings: Settings) -> LossWeights:
+    """What each part of the loss is multiplied by, by its name: `gram block1_conv1`, …."""
+    weights = {
+        f"content {layer}": settings.content_weight * weight
+        for layer, weight in parse_layers(settings, "content_layers").items()
+    }
+    for kind, layers in style_parts(settings).items():
+        for layer, weight in layers.items():
+            weights[f"{kind} {layer}"] = settings.style_weight * weight
+    return weights | {"total_variation": settings.tv_weight}
+
+
+def term_of(part: str) -> str:
+    """The term of the loss, one of `TERMS`, that a part counts to."""
+    kind = part.split()[0]
+    return kind if kind in TERMS else "style"
+
+
+def _terms(loss_weights: LossWeights, parts: dict):
+    """Parts of the loss times their weights, added up to the three terms, (3,)."""
+    sums = dict.fromkeys(TERMS, ops.zeros((), "float32"))
+    for name, value in parts.items():
+        term = term_of(name)
+        sums[term] = sums[term] + loss_weights[name] * value  # += is in place in PyTorch
+    return ops.stack(list(sums.values()))
+
+
+def loss_stages(
+    network: FeatureExtractor, targets: Targets, settings: Settings, vector: Callable
+) -> tuple[Callable, list[tuple[Callable, Callable]]]:
+    """The loss layer by layer, as `value_and_grad` takes it.
+
+    Args:
+        network: gives the features.
+        targets: what they are compared with.
+        settings: which losses there are.
+        vector: from some parts, unweighted, {name: scalar}, and whatever else an evaluation gets,
+            to a vector. Names are those of `make_loss_weights`, without parts of weight 0.
+    """
+    loss = _Loss(targets, settings, vector)
+    stages = [(stage, partial(loss.of_layer, layer)) for layer, stage in network.stages.items()]
+    if settings.targets == "batch":
+        (first, terms), *others = stages
+        pictures = [ops.convert_to_tensor(image) for image in targets.images]
+        stages = [(lambda x: first(ops.concatenate([*pictures, x], axis=0)), terms), *others]
+    return loss.of_image, stages
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """The parts of the loss that look at the image, or at one layer; see `loss_stages`."""
+
+    targets: Targets
+    settings: Settings
+    vector: Callable
+
+    def of_image(self, image, *others):
+        """The vector of the total variation, from the combination image."""
+        part = losses.total_variation_loss(self.settings.loss_scale, image)
+        return self.vector({"total_variation": part}, *others)
+
+    def of_layer(self, layer: str, features, *others):
+        """The vector of the parts at one layer, from its features in the network's precision."""
+        features, targets = ops.cast(features, "float32"), self.targets
+        if self.settings.targets == "batch":
+            *rows, features = ops.split(features, len(targets.images) + 1)
+            targets = targets_of_rows(targets, layer, rows, self.settings)
+        seen_by = [self._normalized] if self.settings.normalize_gradients else []
+        return self.vector(layer_losses(features, layer, targets, self.settings, *seen_by), *others)
+
+    def _normalized(self, part: str, features):
+        return _with_unit_gradient(features, make_loss_weights(self.settings)[part])
+
+
+def _unit_gradient(gradient, weight: float):
+    """weight · g / Σ|g|, as in the "normalize gradients" of Johnson's neural-style.
+
+    Each layer then pulls as hard as its weight says, however large its loss. The picture no longer
+    follows the gradient of any loss.
+    """
+    return weight * gradient / (ops.sum(ops.abs(gradient)) + losses.EPSILON)
+
+
+# Features unchanged, but the gradient that comes back to them becomes its `_unit_gradient`.
+_with_unit_gradient = with_gradient(lambda features, weight: ops.copy(features), _unit_gradient)
