@@ -194,14 +194,28 @@ def _decode(data: bytes, name: str, what: str):
         Image._decompression_bomb_check(webp_size(data))
     with Image.open(io.BytesIO(data)) as file:
         if file.format == "TIFF":
-            # Here Pillow reads all metadata and turns the picture; both may fail after its pixels
-            # were read.
-            file.load_end = lambda: None  # type: ignore[attr-defined]
+            _tolerate_metadata(file)
         image, alpha, remarks = _read(file, name, what)
         with contextlib.suppress(Exception):  # later frames may be damaged; they are not used
             if file.format in _SEVERAL and getattr(file, "is_animated", False):
                 remarks = (*remarks, f"{what}: {name} {_SEVERAL[file.format]}.")
         return image, alpha, remarks
+
+
+def _tolerate_metadata(file: Any) -> None:
+    """Let a TIFF file be read whose metadata Pillow stumbles over once it has the pixels.
+
+    It then turns the picture by its orientation, too, as far as it gets.
+    """
+    load_end = file.load_end
+
+    def tolerant() -> None:
+        try:
+            load_end()
+        except Exception:  # see _from_file
+            file._size = file.im.size  # Pillow announces the size of the turned picture
+
+    file.load_end = tolerant
 
 
 def _decode_bare(data: bytes, error: Exception, name: str, what: str):
