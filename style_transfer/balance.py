@@ -50,7 +50,7 @@ def balanced_loss_weights(
 
 
 def _chosen(names: list[str], parts: dict, chosen):
-    """Parts of the loss in the order of `names`, times `chosen`: 1 for one of them, 0 for others."""
+    """Parts of the loss in the order of `names`, times `chosen`: 1 for one, else 0."""
     nothing = ops.zeros((), "float32")
     return ops.stack([parts.get(name, nothing) for name in names]) * chosen
 

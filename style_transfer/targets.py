@@ -216,7 +216,7 @@ def layer_losses(
 
 def _style_loss(features, kind: str, layer: str, targets: Targets, settings: Settings):
     """One kind of style loss at one layer: the sum over regions, and over the styles they have."""
-    loss = None
+    loss = 0.0  # added to, even the first part: gradients are summed in the order of these sums
     layers = len(style_layers_in_use(settings)[kind])
     for region, mask in (targets.regions or {None: None}).items():
         inside = within(features, mask)
@@ -226,8 +226,8 @@ def _style_loss(features, kind: str, layer: str, targets: Targets, settings: Set
         style_loss = losses.STYLE_LOSSES[kind]
         for target, share in style_shares(targets, Place(region, kind, layer), settings):
             part = share * style_loss.loss(style_loss.statistic(inside), target, at)
-            loss = part if loss is None else loss + part
-    return ops.zeros((), "float32") if loss is None else loss
+            loss = loss + part
+    return ops.zeros((), "float32") if isinstance(loss, float) else loss
 
 
 def style_shares(targets: Targets, place: Place, settings: Settings) -> list[tuple[Any, float]]:
