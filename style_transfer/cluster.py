@@ -1,0 +1,150 @@
+"""One map over tiles, pictures or frames: in this process, in local processes, or on a cluster.
+
+Several processes go through Ray (requirements-cluster.txt), which nobody else needs. Each worker is
+an object that keeps its state between items: the network, its filters, the style's targets.
+
+    with Workers(make_worker, workers=2) as team:
+        for outcome in team.map(items):
+            ...
+
+`make_worker()` runs once in each worker and returns a function of one item. A worker that dies is
+replaced, and its items are done again: they must not depend on what was done before them.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from style_transfer.errors import InputError
+from style_transfer.machine import usable_cores, usable_memory
+from style_transfer.outcomes import Failure, InOrder, Outcome, call, outcome_of
+
+__all__ = ["Failure", "Outcome", "Workers", "automatic_workers"]
+
+
+class Workers:
+    """Workers that answer item after item; a context manager that ends them.
+
+    Args:
+        make_worker: called once in each worker; returns the function of one item, or of an item
+            and what is common to all. Goes to other processes by pickle, as items and values do.
+        workers: how many; None chooses: see `automatic_workers`, and on a cluster one a GPU, or
+            one a node where there is no GPU. 1 without an address: this process, without Ray.
+        address: of a Ray cluster ("auto": the one that runs on this machine), or None.
+        memory: bytes that a worker needs, for the choice of their number.
+        ahead: items that wait at each worker while it is busy, so that it need not wait for
+            their way. 0 for items of many seconds: none then waits for a slow one at the end.
+
+    Raises:
+        InputError: Ray is missing, or there is no cluster at the address.
+    """
+
+    def __init__(
+        self,
+        make_worker: Callable[[], Callable],
+        workers: int | None = 1,
+        address: str | None = None,
+        memory: int | None = None,
+        ahead: int = 1,
+    ):
+        if workers is not None and workers < 1:
+            raise InputError(f"--workers: expected 1 or more, or auto. Received: {workers}")
+        if workers is None and address is None:
+            workers = automatic_workers(memory)
+        if workers == 1 and address is None:
+            self._team = _InProcess(make_worker)
+        else:
+            self._team = _ray_team()(make_worker, workers, address, ahead)
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    @property
+    def count(self) -> int:
+        """How many workers there are, if none is lost."""
+        return self._team.count
+
+    def map(
+        self, items: Iterable, common: Any = None, name: Callable[[Any], str] = str
+    ) -> Iterator[Outcome]:
+        """The items' outcomes, each as soon as it is done.
+
+        Items are taken from the iterable as they are needed: at most 2 a worker are on their way.
+
+        Args:
+            items: the items; each goes to one worker.
+            common: sent once to each worker for all items, if not None; the worker is then
+                called with (item, common).
+            name: an item's name, for messages.
+
+        Raises:
+            StopRun: raised by an item; the map ends.
+            RunStopped: workers cannot be started, or the cluster is gone.
+            Exception: raised by `make_worker`.
+        """
+        return self._team.map(items, common, name, None)
+
+    def map_in_order(
+        self, items: Iterable, common: Any = None, name: Callable[[Any], str] = str
+    ) -> Iterator[Outcome]:
+        """Like `map`, in the order of the items: a sum of the values is always the same to the bit.
+
+        Outcomes wait in this process for those before them, at most 4 a worker.
+        """
+        order = InOrder()
+        with contextlib.closing(self._team.map(items, common, name, order)) as outcomes:
+            for outcome in outcomes:
+                yield from order.sorted(outcome)
+
+    def close(self) -> None:
+        """End the workers, and what was started for them; what is on its way is dropped."""
+        self._team.close()
+
+
+def automatic_workers(memory: int | None = None) -> int:
+    """How many local workers: as many as cores and memory allow.
+
+    Args:
+        memory: bytes that a worker needs, if known.
+    """
+    workers = usable_cores()
+    usable = usable_memory()
+    if memory and usable is not None:
+        workers = min(workers, usable // memory)
+    return max(1, workers)
+
+
+class _InProcess:
+    """One worker, in this process."""
+
+    count = 1
+
+    def __init__(self, make_worker: Callable[[], Callable]):
+        self._worker = functools.cache(make_worker)
+
+    def map(self, items, common, name, _) -> Iterator[Outcome]:
+        common = () if common is None else (common,)
+        for index, item in enumerate(items):
+            value, failure = call(self._worker(), item, common)
+            yield outcome_of(index, item, value, failure, name)
+
+    def close(self) -> None:
+        self._worker.cache_clear()
+
+
+def _ray_team() -> type:
+    """The workers through Ray, imported only where they are asked for."""
+    try:
+        import ray  # noqa: F401
+    except ImportError:
+        raise InputError(
+            "--workers: expected the package ray for more than one process; "
+            "pip install -r requirements-cluster.txt"
+        ) from None
+    from style_transfer.ray_team import RayTeam
+
+    return RayTeam

@@ -1,0 +1,483 @@
+"""The map of cluster.py in process, in local processes, and on a cluster that loses a node."""
+
+import importlib.util
+import os
+import random
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from style_transfer import cluster
+from style_transfer.cluster import Workers
+from style_transfer.errors import InputError, RunStopped
+from style_transfer.events import StopRun
+
+ROOT = Path(__file__).resolve().parent.parent
+with_ray = pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs ray")
+
+
+class Sums:
+    """Work that takes a while and has a state, as a network would be."""
+
+    def __init__(self):
+        self.matrix = np.random.default_rng(3).normal(size=(32, 32))
+
+    def __call__(self, item, common=None):
+        if item == "bad picture":
+            raise InputError("expected a picture. Received: 0 bytes")
+        if item == "bug":
+            raise ZeroDivisionError("division by zero")
+        if item == "no pickle":
+            raise UnpicklableError("held a lock")
+        if item == "lock":
+            return (part for part in ())
+        if item == "stop":
+            raise StopRun
+        if item == "deadly":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if isinstance(item, tuple):
+            item, seconds = item
+            time.sleep(seconds)
+        value = self.matrix @ np.full((32, 32), item + 1, np.float64)
+        return value if common is None else value + common
+
+
+class UnpicklableError(Exception):
+    def __reduce__(self):
+        raise TypeError("cannot pickle this")
+
+
+def expected(item):
+    return np.random.default_rng(3).normal(size=(32, 32)) @ np.full((32, 32), item + 1, np.float64)
+
+
+def values(outcomes):
+    return {outcome.index: outcome.value for outcome in outcomes}
+
+
+def check(found, count):
+    assert sorted(found) == list(range(count))
+    for index in range(count):
+        np.testing.assert_array_equal(found[index], expected(index))
+
+
+# In process.
+
+
+def test_in_process_items_are_answered_in_turn_without_ray():
+    code = """
+        import sys
+        from style_transfer.cluster import Workers
+        with Workers(lambda: lambda item: item * 2) as team:
+            assert [outcome.value for outcome in team.map([1, 2, 3])] == [2, 4, 6]
+        assert "ray" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, check=True)
+
+
+def test_in_process_the_worker_is_made_once_and_items_are_taken_one_by_one():
+    made, taken = [], []
+
+    def make_worker():
+        made.append(1)
+        return lambda item, common: item + common
+
+    def items():
+        for item in range(4):
+            taken.append(item)
+            yield item
+
+    with Workers(make_worker) as team:
+        assert team.count == 1
+        assert not made
+        outcomes = team.map(items(), common=10)
+        assert next(outcomes).value == 10
+        assert taken == [0]
+        outcomes.close()
+        assert [outcome.value for outcome in team.map_in_order([1], common=1)] == [2]
+    assert made == [1]
+
+
+def failures_of(team):
+    items = [1, "bad picture", "bug", "no pickle", 2]
+    outcomes = sorted(
+        team.map(items, name=lambda item: f"<{item}>"), key=lambda outcome: outcome.index
+    )
+    assert [outcome.item for outcome in outcomes] == items
+    assert [outcome.failure is None for outcome in outcomes] == [True, False, False, False, True]
+    bad, bug, odd = (outcome.failure for outcome in outcomes[1:4])
+    assert bad.message == "<bad picture>: expected a picture. Received: 0 bytes"
+    assert type(bad.error) is InputError
+    assert bug.message == "<bug>: ZeroDivisionError: division by zero"
+    assert isinstance(bug.error, ZeroDivisionError)
+    assert "in __call__" in bug.trace
+    assert odd.message == "<no pickle>: UnpicklableError: held a lock"
+    assert odd.error is None
+    assert not any(failure.crashed for failure in (bad, bug, odd))
+    np.testing.assert_array_equal(outcomes[4].value, expected(2))
+
+
+def test_in_process_an_item_that_fails_does_not_end_the_map():
+    with Workers(Sums) as team:
+        failures_of(team)
+
+
+def test_in_process_stop_run_ends_the_map():
+    with Workers(Sums) as team, pytest.raises(StopRun):
+        list(team.map([1, "stop", 2]))
+
+
+def test_in_process_an_error_of_make_worker_is_raised():
+    def make_worker():
+        raise InputError("--weights: expected …")
+
+    with Workers(make_worker) as team, pytest.raises(InputError, match="--weights"):
+        list(team.map([1]))
+
+
+def test_less_than_one_worker():
+    with pytest.raises(InputError, match=r"--workers: expected 1 or more, or auto. Received: 0"):
+        Workers(Sums, workers=0)
+
+
+def test_without_ray_one_line_tells_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError) as raised:
+        Workers(Sums, workers=2)
+    assert str(raised.value) == (
+        "--workers: expected the package ray for more than one process; "
+        "pip install -r requirements-cluster.txt"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cores", "free", "needed", "workers"),
+    [(8, 100, None, 8), (8, 100, 30, 3), (2, 100, 30, 2), (8, 100, 300, 1), (8, None, 30, 8)],
+)
+def test_automatic_number_of_workers(monkeypatch, cores, free, needed, workers):
+    monkeypatch.setattr(cluster, "usable_cores", lambda: cores)
+    monkeypatch.setattr(cluster, "usable_memory", lambda: free)
+    assert cluster.automatic_workers(needed) == workers
+
+
+# Local processes.
+
+
+def processes(of: int | None = None) -> list[str]:
+    """Ray's processes, of this test's folders; as lines of ps."""
+    listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
+    return [
+        line
+        for line in listing.stdout.splitlines()
+        if ("nst-" in line or "ray::" in line) and str(os.getpid()) not in line.split()[:1]
+    ]
+
+
+@pytest.fixture
+def temporary(monkeypatch):
+    """A short folder for temporary files, which must be empty in the end."""
+    folder = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    yield folder
+    left = list(folder.iterdir())
+    shutil.rmtree(folder)
+    assert not left
+
+
+@pytest.fixture(scope="module")
+def local():
+    """Two local workers, for several tests."""
+    if not importlib.util.find_spec("ray"):
+        pytest.skip("needs ray")
+    with Workers(Sums, workers=2) as team:
+        yield team
+
+
+def test_local_workers_keep_their_state_and_answer_all(local):
+    check(values(local.map(range(30))), 30)
+    assert local.count == 2
+
+
+def test_local_what_is_common_reaches_all_items(local):
+    found = values(local.map(range(5), common=np.full((32, 32), 7.0)))
+    for index in range(5):
+        np.testing.assert_array_equal(found[index], expected(index) + 7)
+
+
+def test_local_failures_are_told_as_in_process(local):
+    failures_of(local)
+
+
+def test_local_a_value_that_cannot_be_sent_is_that_items_failure(local):
+    first, second = local.map_in_order(["lock", 1])
+    assert first.failure.message.startswith("lock: TypeError: ")
+    np.testing.assert_array_equal(second.value, expected(1))
+
+
+def test_local_results_come_as_they_are_done(local):
+    order = [outcome.index for outcome in local.map([(0, 1.0), (1, 0), (2, 0), (3, 0)])]
+    assert order.index(0) > 0
+    assert sorted(order) == [0, 1, 2, 3]
+
+
+def test_local_in_order_no_worker_runs_far_ahead(local):
+    taken, given = [], []
+
+    def items():
+        for item in range(40):
+            taken.append(item)
+            yield item, 0.5 if item == 0 else 0
+
+    for outcome in local.map_in_order(items()):
+        given.append(outcome.index)
+        assert len(taken) <= len(given) + 4 * local.count
+    assert given == list(range(40))
+
+
+def test_local_items_are_taken_as_they_are_needed(local):
+    taken = 0
+
+    def items():
+        nonlocal taken
+        for item in range(20):
+            taken += 1
+            yield item
+
+    for done, _ in enumerate(local.map(items())):
+        # The answers that have come already are done, though not given out yet.
+        assert taken <= done + 1 + 2 * local.count + 1
+
+
+def test_local_a_map_given_up_leaves_the_workers_for_the_next(local):
+    outcomes = local.map([(item, 0.1) for item in range(20)])
+    next(outcomes)
+    outcomes.close()
+    check(values(local.map(range(6))), 6)
+
+
+def test_local_an_item_that_kills_its_workers_is_given_up(local):
+    outcomes = list(local.map([0, 1, "deadly", 3, 4, 5]))
+    found = {outcome.index: outcome for outcome in outcomes}
+    assert found[2].failure.crashed
+    assert found[2].failure.message.startswith("deadly: its worker died 3 times")
+    for index in (0, 1, 3, 4, 5):
+        np.testing.assert_array_equal(found[index].value, expected(index))
+
+
+def worker_pids():
+    listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
+    return [int(line.split()[0]) for line in listing.stdout.splitlines() if "ray::_Actor" in line]
+
+
+def test_local_workers_killed_at_random_moments(local):
+    rng = random.Random(5)
+    kills, found, due = 0, {}, time.monotonic()
+    for outcome in local.map([(item, 0.02) for item in range(120)]):
+        assert outcome.failure is None
+        found[outcome.index] = outcome.value
+        if kills < 6 and time.monotonic() > due and (pids := worker_pids()):
+            os.kill(rng.choice(pids), signal.SIGKILL)
+            kills += 1
+            due = time.monotonic() + rng.uniform(0.05, 0.8)
+    check(found, 120)
+    assert kills >= 3
+
+
+def test_local_stop_run_ends_the_map(local):
+    with pytest.raises(StopRun):
+        list(local.map([0, "stop", 2]))
+    check(values(local.map(range(3))), 3)
+
+
+DRIVER = """
+    import sys, time
+    from style_transfer.cluster import Workers
+
+    def make_worker():
+        import os
+        print("made", os.getpid())
+        threads = [os.environ[f"{name}_NUM_THREADS"] for name in ("OMP", "MKL")]
+        threads.append(os.environ["TF_NUM_INTRAOP_THREADS"])
+        def work(item):
+            time.sleep(0.2)
+            return threads
+        return work
+
+    with Workers(make_worker, workers=2) as team:
+        for outcome in team.map(range(100000)):
+            print(outcome.value, flush=True)
+"""
+
+
+def children(parent: int) -> set[int]:
+    """Processes below `parent`."""
+    listing = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True)
+    pairs = [tuple(map(int, line.split())) for line in listing.stdout.splitlines()[1:]]
+    found = {parent}
+    for _ in range(6):
+        found |= {pid for pid, of in pairs if of in found}
+    return found - {parent}
+
+
+@with_ray
+def test_ctrl_c_leaves_no_process_and_no_folder(temporary):
+    script = temporary / "driver.py"
+    script.write_text(textwrap.dedent(DRIVER))
+    home = temporary / "home"
+    home.mkdir()
+    driver = subprocess.Popen(
+        [sys.executable, str(script)],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    line = driver.stdout.readline()
+    below = children(driver.pid)
+    assert len(below) > 3
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: all processes get it
+    time.sleep(0.3)
+    os.kill(driver.pid, signal.SIGINT)  # an impatient user
+    output, errors = driver.communicate(timeout=30)
+    script.unlink()
+    assert not list(home.iterdir())
+    home.rmdir()
+    threads = str(max(1, len(os.sched_getaffinity(0)) // 2))
+    assert line.strip() == str([threads] * 3)
+    assert driver.returncode == -signal.SIGINT
+    assert errors.strip().splitlines()[-1] == "KeyboardInterrupt"
+    assert "ray" not in output
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and (alive := below & set(all_pids())):
+        time.sleep(0.1)
+    assert not alive
+
+
+def all_pids():
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+@with_ray
+def test_a_temporary_folder_with_a_long_name_is_passed_over(temporary, monkeypatch):
+    from style_transfer import ray_team
+
+    long = temporary / ("x" * 60)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    folder = ray_team._short_folder()
+    longest = len(f"{folder}{ray_team._SOCKET}")
+    assert longest <= 103
+    folder.rmdir()
+    long.rmdir()
+
+
+@with_ray
+@pytest.mark.parametrize(
+    ("nodes", "workers", "cores"),
+    [([8, 8], 2, 8), ([8, 8], 3, 4), ([3, 3], 3, 1), ([16, 4], 3, 5), ([2], 4, 1), ([], 1, 1)],
+)
+def test_cores_a_worker(nodes, workers, cores):
+    from style_transfer import ray_team
+
+    assert ray_team.cores_a_worker(nodes, workers) == cores
+
+
+@with_ray
+def test_workers_that_cannot_be_made(local):
+    from style_transfer.ray_team import RayTeam
+
+    def make_worker():
+        raise InputError("--weights: expected …")
+
+    team = RayTeam(make_worker, 1, None, 1)  # beside the others
+    with pytest.raises(InputError, match="--weights"):
+        list(team.map([1], None, str, None))
+    team.close()
+
+    def die():
+        os._exit(1)
+
+    team = RayTeam(die, 1, None, 1)
+    with pytest.raises(RunStopped, match="workers died 3 times while they started"):
+        list(team.map([1], None, str, None))
+    team.close()
+    check(values(local.map(range(3))), 3)
+
+
+# A cluster of two nodes.
+
+
+@with_ray
+def test_a_node_removed_in_the_middle(local, temporary, monkeypatch):
+    code = """
+        import os, sys, time
+        from ray.cluster_utils import Cluster
+        from style_transfer.cluster import Workers
+        import test_cluster
+
+        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        second = nodes.add_node(num_cpus=1)
+        with Workers(test_cluster.Sums, workers=2, address=nodes.address) as team:
+            found = {}
+            for outcome in team.map([(item, 0.05) for item in range(60)]):
+                assert outcome.failure is None, outcome.failure
+                found[outcome.index] = outcome.value
+                if len(found) == 15:
+                    nodes.remove_node(second)
+                if len(found) == 45:
+                    nodes.add_node(num_cpus=1)
+        test_cluster.check(found, 60)
+        nodes.shutdown()
+        print("all done")
+    """
+    environment = {
+        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
+        "RAY_TMPDIR": str(temporary),
+        "HOME": str(temporary),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=80,
+        check=False,
+    )
+    assert done.stdout.strip().splitlines()[-1:] == ["all done"], done.stdout + done.stderr
+    shutil.rmtree(temporary / "ray", ignore_errors=True)  # Cluster's own
+
+
+@with_ray
+def test_no_cluster_at_the_address():
+    code = """
+        from style_transfer.cluster import Workers
+        from style_transfer.errors import InputError
+        try:
+            Workers(dict, address="127.0.0.1:9")
+        except InputError as error:
+            print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=80,
+        check=True,
+    )
+    assert done.stdout.startswith("--address: expected a running Ray cluster")
+    assert len(done.stdout.splitlines()) == 1
