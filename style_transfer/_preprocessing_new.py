@@ -1,7 +1,7 @@
 """Pictures to the network's arrays and back.
 
 Inside the network's world a picture is float32, (1, H, W, 3), channels BGR, pixel values 0..255
-minus the ImageNet mean: the "caffe" mode of keras.applications. Outside it is uint8, (H, W, 3), RGB.
+minus ImageNet's mean: the "caffe" mode of keras.applications. Outside it is uint8, (H, W, 3), RGB.
 """
 
 import numpy as np

@@ -147,7 +147,8 @@ def _from_file(source: str | os.PathLike, what: str, large: bool) -> Picture:
         except Exception as error:
             image, alpha, remarks = _decode_bare(data, error, name, what)
     digest = hashlib.sha256(data).hexdigest()
-    return Picture(image, alpha, os.path.abspath(path), digest, remarks)
+    full_path = os.path.abspath(path)  # noqa: PTH100 (links keep their names)
+    return Picture(image, alpha, full_path, digest, remarks)
 
 
 def _need_reader_of(kind: str, name: str, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Writing pictures: PNG of 8 or 16 bits a channel, TIFF of 16; with an alpha channel where given."""
+"""Writing pictures: PNG of 8 or 16 bits a channel, TIFF of 16; with alpha where it is given."""
 
 import struct
 import zlib

@@ -1,0 +1,286 @@
+"""Masks: pictures of flat colors, each color a region, read tolerantly of soft edges and JPEG.
+
+A color is a region where it fills some square of three pixels. Pixels of other colors lie on soft
+edges, or are a compression's noise, and go to the nearest region.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from style_transfer.errors import InputError
+from style_transfer.pictures import Picture, load_picture
+
+Color = tuple[int, int, int]  # R, G, B, 0..255
+
+LARGEST_INDEX = 64  # regions of a mask; a photograph has thousands of colors
+SMALLEST_SHARE = 0.001  # of a mask's pixels, that a region covers in a mask with more colors
+FLAT_SHARE = 0.25  # of a mask's pixels lie within flat squares; in photographs, hardly any do
+NEAR_SHARE = 0.5  # of a mask's pixels have a color close to a region's
+SAME = 8  # distance in RGB up to which flat colors are one, in a mask with more colors
+CLOSE = 32  # the same for a color ten times as rare, and for style masks' colors and the content's
+BLEND = 8  # distance in RGB of a soft edge's color from the line between two regions' colors
+REACH = 32  # pixels from a region at which a soft edge still follows its neighbors
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The masks of a run.
+
+    Attributes:
+        pictures: of the content picture, then of each style picture; their images have flat
+            colors only, the same ones for the same region.
+        unpainted: colors of the content's mask that no style's has; only with `unpainted="keep"`.
+        remarks: what was done about soft edges, a line each.
+    """
+
+    pictures: list[Picture]
+    unpainted: tuple[Color, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def load_masks(content_mask: Any, style_masks: Iterable[Any], unpainted: str = "refuse") -> Masks:
+    """Read the masks of a content picture and its style pictures.
+
+    Args:
+        content_mask: path or picture, as for `load_picture`.
+        style_masks: likewise, one for each style picture.
+        unpainted: `refuse` or `keep` regions of the content that no style picture has.
+
+    Raises:
+        InputError: a photograph instead of flat colors, or a region that no style picture has.
+    """
+    pictures = [load_picture(content_mask, "--content_mask")]
+    pictures += [load_picture(mask, "--style_mask") for mask in style_masks]
+    names = ["--content_mask"] + ["--style_mask"] * (len(pictures) - 1)
+    masks, remarks, colors = [], [], []
+    for picture, name in zip(pictures, names, strict=True):
+        image, own, moved = _cleaned(picture, name, colors[0] if colors else ())
+        if moved:
+            size = image.width * image.height
+            remarks.append(
+                f"{name}: {moved:,} of {size:,} pixels of {_name(picture)} have a color "
+                f"between those of its {len(own)} regions; they go to the nearest region."
+            )
+        masks.append(replace(picture, image=image))
+        colors.append(own)
+    unmatched = sorted(set(colors[0]).difference(*colors[1:]))
+    if unmatched and (unpainted != "keep" or len(unmatched) == len(colors[0])):
+        listed = ", ".join("#{:02x}{:02x}{:02x}".format(*color) for color in unmatched)
+        expected = "every color" if unpainted != "keep" else "at least one color"
+        raise InputError(
+            f"--style_mask: expected {expected} of --content_mask. Received: none for {listed}"
+        )
+    return Masks(masks, tuple(unmatched), tuple(remarks))
+
+
+def regions(mask: Image.Image, size: tuple[int, int]) -> dict[Color, np.ndarray]:
+    """Regions of a mask at (rows, columns), by nearest neighbor: {color: bool (rows, columns)}.
+
+    Args:
+        mask: of flat colors only, as `load_masks` gives it.
+        size: (rows, columns).
+    """
+    if mask.size != size[::-1]:
+        mask = mask.resize(size[::-1], Image.Resampling.NEAREST)
+    packed = _packed(np.asarray(mask))
+    return {_unpacked(value): packed == value for value in np.unique(packed)}
+
+
+def _packed(pixels: np.ndarray) -> np.ndarray:
+    """RGB, uint8 (..., 3), as one number each: 0xRRGGBB, ordered as the colors are."""
+    red, green, blue = np.moveaxis(pixels.astype(np.int32), -1, 0)
+    return red << 16 | green << 8 | blue
+
+
+def _unpacked(value: int) -> Color:
+    value = int(value)
+    return value >> 16, value >> 8 & 255, value & 255
+
+
+def _name(picture: Picture) -> str:
+    return repr(picture.path) if picture.path else "a picture from memory"
+
+
+def _cleaned(
+    picture: Picture, name: str, known: Sequence[Color]
+) -> tuple[Image.Image, list[Color], int]:
+    """A mask with its regions' colors only.
+
+    Args:
+        picture: the mask as it was read.
+        name: its option, for errors.
+        known: colors of the content's mask, which those of a style's are to match.
+
+    Returns:
+        (the mask's image, the regions' colors, how many pixels got another region's color).
+    """
+    packed = _packed(np.asarray(picture.image))
+    colors, counts = np.unique(packed, return_counts=True)
+    flat = _flat(packed)
+    if len(colors) <= LARGEST_INDEX:
+        found = _colors_of_index_picture(colors, counts, np.unique(packed[flat]))
+    else:
+        found = _colors_of_noisy_picture(packed, flat)
+    if found is None:
+        raise InputError(
+            "--content_mask, --style_mask: expected pictures of flat colors, at most "
+            f"{LARGEST_INDEX}. Received: {name} {_name(picture)}, which is more like a photograph"
+        )
+    own = [_unpacked(value) for value in found]
+    named = _matched(own, known)
+    if len(found) == len(colors) and named == own:
+        return picture.image, own, 0
+    labels = _labels(packed, np.asarray(found))
+    pixels = np.array(named, np.uint8)[labels]
+    moved = int((np.asarray(found)[labels] != packed).sum())
+    return Image.fromarray(pixels), sorted(set(named)), moved
+
+
+def _flat(packed: np.ndarray) -> np.ndarray:
+    """Pixels in the middle of a square of three by three pixels of one color, bool (H, W)."""
+    same = np.zeros(packed.shape, bool)
+    middle = packed[1:-1, 1:-1]
+    same[1:-1, 1:-1] = True
+    rows, columns = packed.shape
+    for down in range(3):
+        for right in range(3):
+            window = packed[down : rows - 2 + down, right : columns - 2 + right]
+            same[1:-1, 1:-1] &= window == middle
+    return same
+
+
+def _colors_of_index_picture(
+    colors: np.ndarray, counts: np.ndarray, flat: np.ndarray
+) -> list[int] | None:
+    """Regions' colors where there are few: all but those of soft edges.
+
+    A soft edge's colors fill no square, and are blends of two regions' colors, or rare, or close to
+    a region's.
+    """
+    regions_colors = set(flat.tolist())
+    if len(regions_colors) < 2:
+        return colors.tolist()
+    rare = max(4, SMALLEST_SHARE * counts.sum())
+    ends = _vectors(flat)
+    frequency = counts[np.searchsorted(colors, flat)]
+    found = []
+    for color, count in zip(colors.tolist(), counts.tolist(), strict=True):
+        vector = _vectors(np.array(color))
+        noise = (np.linalg.norm(ends - vector, axis=-1) <= CLOSE) & (frequency >= 10 * count)
+        soft = count <= rare or noise.any() or _is_blend(vector, ends)
+        if color in regions_colors or not soft:
+            found.append(color)
+    if 2 * len(found) < len(colors):  # more noise than colors of regions, which may fill squares
+        return _without_noise(np.array(found), counts[np.searchsorted(colors, found)])
+    return found
+
+
+def _vectors(packed: np.ndarray) -> np.ndarray:
+    """Packed colors as float64 (n, 3), 0..255."""
+    return np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=-1).astype(np.float64)
+
+
+def _is_blend(color: np.ndarray, ends: np.ndarray) -> bool:
+    """Whether a color is a mixture of two of `ends`, as of encoded values or of linear light.
+
+    Args:
+        color: float64 (3,), 0..255.
+        ends: float64 (n, 3), n at least 2.
+    """
+    for gamma in (1, 2.2):  # 2.2: sRGB's curve, nearly
+        light, lights = (color / 255) ** gamma, (ends / 255) ** gamma
+        first, second = lights[:, None], lights[None]  # (n, 1, 3), (1, n, 3)
+        along = second - first
+        length = (along**2).sum(axis=-1)
+        share = ((light - first) * along).sum(axis=-1) / np.where(length, length, 1)
+        mixed = first + np.clip(share, 0, 1)[..., None] * along
+        distance = np.linalg.norm(255 * np.clip(mixed, 0, 1) ** (1 / gamma) - color, axis=-1)
+        if ((distance <= BLEND) & (share > 0) & (share < 1) & (length > 0)).any():
+            return True
+    return False
+
+
+def _colors_of_noisy_picture(packed: np.ndarray, flat: np.ndarray) -> list[int] | None:
+    """Regions' colors where soft edges or a compression's noise have many more, or None.
+
+    They fill squares, and cover some share of the picture.
+    """
+    if flat.mean() < FLAT_SHARE:
+        return None
+    values, squares = np.unique(packed[flat], return_counts=True)
+    enough = squares >= SMALLEST_SHARE * packed.size
+    found = _without_noise(values[enough], squares[enough])
+    if not 0 < len(found) <= LARGEST_INDEX:
+        return None
+    colors, counts = np.unique(packed, return_counts=True)
+    near = np.zeros(len(colors), bool)
+    for region in found:
+        near |= np.linalg.norm(_vectors(colors) - _vectors(np.array(region)), axis=-1) <= CLOSE
+    return found if counts[near].sum() >= NEAR_SHARE * packed.size else None
+
+
+def _without_noise(colors: np.ndarray, counts: np.ndarray) -> list[int]:
+    """The colors that are not close to another one that is much more frequent; sorted."""
+    kept: list[int] = []
+    for index in np.argsort(-counts, kind="stable").tolist():
+        distance = np.linalg.norm(_vectors(colors[kept]) - _vectors(colors[index]), axis=-1)
+        rarer = counts[kept] >= 10 * counts[index]
+        if not ((distance <= SAME) | ((distance <= CLOSE) & rarer)).any():
+            kept.append(index)
+        if len(kept) > LARGEST_INDEX:
+            break
+    return sorted(colors[kept].tolist())
+
+
+def _matched(own: list[Color], known: Sequence[Color]) -> list[Color]:
+    """A style mask's colors, those close to one of the content mask's replaced by it.
+
+    A color that the content's mask has is its own; of a color that it has not, the closest.
+    """
+    free = [color for color in known if color not in own]
+    matched = []
+    for color in own:
+        distances = [np.linalg.norm(np.subtract(color, other)) for other in free]
+        is_close = color not in known and distances and min(distances) <= CLOSE
+        matched.append(free[int(np.argmin(distances))] if is_close else color)
+    return matched
+
+
+def _labels(packed: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """The region of each pixel, as an index of `found`, (H, W).
+
+    Regions grow into soft edges pixel by pixel; where several meet, the one with the closest color
+    takes the pixel. By color alone, a soft edge between black and white would be gray's.
+    """
+    at = np.searchsorted(found, packed).clip(max=len(found) - 1)
+    labels = np.where(found[at] == packed, at, -1)
+    labels = np.pad(labels, 1, constant_values=-1)
+    padded = np.pad(packed, 1)
+    colors = _vectors(found)
+    width = padded.shape[1]
+    shifts = [a * width + b for a in (-1, 0, 1) for b in (-1, 0, 1) if a or b]
+    inside = np.zeros(padded.shape, bool)
+    inside[1:-1, 1:-1] = True
+    flat, values = labels.ravel(), padded.ravel()
+    left = np.flatnonzero((flat < 0) & inside.ravel())
+    for _ in range(REACH):
+        if not len(left):
+            break
+        own = _vectors(values[left])
+        best, taken = np.full(len(left), np.inf), np.full(len(left), -1)
+        for shift in shifts:
+            neighbor = flat[left + shift]
+            distance = np.linalg.norm(colors[neighbor] - own, axis=-1)
+            closer = (neighbor >= 0) & (distance < best)
+            best[closer], taken[closer] = distance[closer], neighbor[closer]
+        flat[left] = taken
+        left = left[taken < 0]
+    for start in range(0, len(left), 1 << 16):  # far from every region: by color alone
+        part = left[start : start + (1 << 16)]
+        distances = np.linalg.norm(_vectors(values[part])[:, None] - colors[None], axis=-1)
+        flat[part] = distances.argmin(axis=-1)
+    return flat.reshape(labels.shape)[1:-1, 1:-1]
