@@ -1,0 +1,141 @@
+"""Filters made here: fitted to the pictures at hand, or random for tests."""
+
+import numpy as np
+from keras import ops
+
+from style_transfer.vgg import Filters, block_of, kernel_shape
+
+FITTING_PATCHES = 8_000  # of a picture and layer, at most
+# Root mean square response of fitted filters in block 1, by the convention of the network for which
+# a system's loss weights were made. VGG19 with pixel values and max pooling answers with 30 to 59,
+# 150 to 290 and 190 to 390 (two pairs of pictures) at the first layers of blocks 1 to 3;
+# torchvision's sees pictures 57 times smaller.
+LOUDNESS = {"caffe": 64.0, "torch": 1.0}
+
+
+def random_filters(network: str, layers: list[str], seed: int) -> Filters:
+    """Gaussian filters of He's variance 2 / fan-in (arXiv 1502.01852), for tests."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for name in layers:
+        shape = kernel_shape(network, name)
+        deviation = np.sqrt(2 / (9 * shape[2]))
+        kernel = rng.normal(0, deviation, shape).astype(np.float32)
+        arrays[name] = (kernel, np.zeros(shape[3], np.float32))
+    return Filters(network, arrays)
+
+
+def fitted_filters(
+    network: str, layers: list[str], images: list[np.ndarray], seed: int, loudness: float = 1.0
+) -> Filters:
+    """Filters fitted to the pictures at hand: half-whitened principal components, layer by layer.
+
+    From the features so far, 3 x 3 patches are drawn; with mean μ and leading principal
+    components vᵢ of variance λᵢ, the filters are ±vᵢ·λᵢ^(−1/4) with bias ∓vᵢ·λᵢ^(−1/4)·μ. They are
+    scaled to a root mean square response of `loudness` in block 1, doubled from block to block,
+    since VGG's own grow as well. The ReLU then keeps both halves of each component. Blocks are
+    joined by average pooling.
+
+    Args:
+        network: `vgg16` or `vgg19`.
+        layers: the convolutions to fit, from the first on.
+        images: of about 200 rows, float32 (1, H, W, 3), BGR minus mean; no side may vanish in
+            pooling, see `check_large_enough`.
+        seed: which patches are drawn.
+        loudness: see above. The relative loss does not depend on it, exactly for powers of two.
+    """
+    rng = np.random.default_rng(seed)
+    maps = list(images)
+    arrays = {}
+    for name in layers:
+        if name.endswith("conv1") and not name.startswith("block1"):
+            maps = [_pooled(features) for features in maps]
+        shape = kernel_shape(network, name)
+        patches = np.concatenate([_draw_patches(features, rng) for features in maps])
+        kernel, bias = _half_whitened(patches, shape[3], rng)
+        arrays[name] = (kernel.reshape(shape), bias)
+        maps = [_convolved(features, *arrays[name]) for features in maps]
+    before = 1.0  # of the pictures, whose range the first layer's filters have taken in
+    for name, (kernel, bias) in arrays.items():
+        response = np.float32(loudness * 2 ** (block_of(name) - 1))
+        arrays[name] = kernel * (response / before), bias * response
+        before = response
+    return Filters(network, arrays)
+
+
+# keras.json may name another data format; these functions state their own.
+
+
+def _pooled(features: np.ndarray) -> np.ndarray:
+    """Average over 2 x 2 positions, (1, H, W, C) to (1, H // 2, W // 2, C)."""
+    return ops.convert_to_numpy(ops.average_pool(features, 2, 2, data_format="channels_last"))
+
+
+def _convolved(features: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Features (1, H, W, C) after a layer and its ReLU, (1, H, W, N), edges repeated."""
+    edge = ((0, 0), (1, 1), (1, 1), (0, 0))
+    padded = np.pad(features, edge, "edge")
+    answer = ops.conv(padded, kernel, data_format="channels_last") + bias
+    return ops.convert_to_numpy(ops.relu(answer))
+
+
+def _draw_patches(features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Up to FITTING_PATCHES patches of (1, H, W, C) as rows, (n, 9·C)."""
+    padded = np.pad(features[0], ((1, 1), (1, 1), (0, 0)), mode="edge")
+    rows, columns, channels = features.shape[1:]
+    positions = np.arange(rows * columns)
+    if len(positions) > FITTING_PATCHES:
+        positions = rng.choice(positions, FITTING_PATCHES, replace=False)
+    row, column = np.divmod(positions, columns)
+    patches = [padded[row + down, column + right] for down in range(3) for right in range(3)]
+    return np.stack(patches, axis=1).reshape(len(positions), 9 * channels)
+
+
+def _half_whitened(
+    patches: np.ndarray, out: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel (9·C, out) and bias (out,) from patches (n, 9·C)."""
+    mean = patches.mean(axis=0, dtype=np.float64).astype(np.float32)
+    size = patches.shape[1]
+    count = min(out // 2, size, len(patches))
+    components, variance = leading_components(patches - mean, count, rng)
+    variance = np.maximum(variance, 1e-6 * variance[0] + 1e-12)
+    basis = components * variance**-0.25
+    # The mean square of component i's response is now √λᵢ.
+    basis /= np.sqrt(np.mean(np.sqrt(variance)))
+    kernel = np.zeros((size, out), np.float32)  # filters beyond 2·count stay silent
+    kernel[:, :count], kernel[:, count : 2 * count] = basis, -basis
+    return kernel, -(mean @ kernel)
+
+
+def leading_components(
+    centered: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Leading principal components of rows of mean 0, strongest first.
+
+    By subspace iteration (Halko, Martinsson and Tropp, arXiv 0909.4061, algorithm 4.4): a full
+    decomposition of deep layers' patches takes ten times as long, for components never used. It
+    runs on the backend, since NumPy's LAPACK shares the cores badly with the backend's threads.
+
+    Args:
+        centered: (n, d), float32.
+        count: how many.
+        rng: draws the subspace to start from.
+
+    Returns:
+        Components as columns (d, count), and their variances (count,).
+    """
+    rows, size = centered.shape
+    centered = ops.convert_to_tensor(centered, "float32")
+    across = ops.transpose(centered)
+    basis = rng.normal(size=(size, min(size, count + 16))).astype(np.float32)
+    for _ in range(3):
+        basis, _ = ops.qr(ops.matmul(across, ops.matmul(centered, basis)))
+    projected = ops.cast(ops.matmul(centered, basis), "float64")
+    squares, rotation = ops.eigh(ops.matmul(ops.transpose(projected), projected))
+    rotation = ops.cast(rotation, "float32")
+    vectors = ops.convert_to_numpy(ops.matmul(basis, rotation))[:, ::-1][:, :count]
+    variance = np.maximum(ops.convert_to_numpy(squares)[::-1][:count], 0) / rows
+    # The sign of a component is arbitrary; fix it, so that libraries agree.
+    signs = np.sign(vectors[np.argmax(np.abs(vectors), axis=0), np.arange(count)])
+    return vectors * signs, variance
