@@ -1,108 +1,30 @@
 """Pictures to the network's arrays and back.
 
 Inside the network's world a picture is float32, (1, H, W, 3), channels BGR, pixel values 0..255
-minus the ImageNet mean: the "caffe" mode of keras.applications. Outside it is uint8, (H, W, 3), RGB.
+minus ImageNet's mean: the "caffe" mode of keras.applications. Outside it is uint8, (H, W, 3), RGB.
 """
 
-import io
-import warnings
-from pathlib import Path
-
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from settings import InputError, Settings, existing_file
+from style_transfer.images import resize_image
+from style_transfer.masks import Masks, regions
+from style_transfer.settings import SMALLEST_SIDE, Settings
+from style_transfer.vgg import IMAGENET_MEAN
 
-# Mean of ImageNet's training pictures, B, G, R, 0..255 (keras.applications, mode "caffe").
-IMAGENET_MEAN = np.array([103.939, 116.779, 123.68], dtype=np.float32)
-# What pixel values can be in the network's world: (lowest, highest) for B, G, R.
-VALID_RANGE = np.stack([-IMAGENET_MEAN, 255 - IMAGENET_MEAN], axis=1).astype(np.float64)
-# Smaller pictures have nothing to repaint, and are mostly a mistake in a script.
-SMALLEST_SIDE = 16
-LARGEST_INDEX = 64  # colours of an index picture; a photograph has thousands
+FITTING_ROWS = 192  # of the content image that filters are fitted to and normalized with
+# A start picture counts as flat where no two values of a channel are more than FLAT apart within a
+# block of this many rows and columns. VGG19's features look at up to 48 of them in its block 3, so
+# that those in the middle of a flat block cannot tell one position from another.
+FLAT_BLOCK = 64
+FLAT = 1
+TRACE = 1.0  # standard deviation of the noise that lets a flat picture begin, in pixel values
 
-_FILTERS = {
+_RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-
-
-def load_picture(path: str | Path, what: str = "picture") -> Image.Image:
-    """Open a picture as 8-bit sRGB, upright, without transparency.
-
-    EXIF orientation is applied, an embedded colour profile is converted to sRGB, 16-bit and
-    palette and greyscale and CMYK pictures are brought to RGB, transparent parts lie on white.
-
-    Args:
-        path: any file that Pillow reads.
-        what: how an error calls the picture, such as `BASE`.
-
-    Raises:
-        InputError: not a picture, damaged, too large for Pillow's limit, or under 16 pixels.
-    """
-    path = existing_file(path, what)
-    try:
-        with warnings.catch_warnings():
-            # Between Pillow's warning and its limit a picture is large, but no bomb.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                file.load()
-                picture = ImageOps.exif_transpose(file)
-    except UnidentifiedImageError:
-        raise InputError(f"{what}: expected a picture. Received: {str(path)!r}") from None
-    except Image.DecompressionBombError as error:
-        limit = 2 * Image.MAX_IMAGE_PIXELS
-        raise InputError(
-            f"{what}: expected at most {limit:,} pixels. Received: {str(path)!r} ({error})"
-        ) from None
-    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
-        raise InputError(
-            f"{what}: expected a whole picture. Received: {str(path)!r}, which is damaged ({error})"
-        ) from None
-    if min(picture.size) < SMALLEST_SIDE:
-        raise InputError(
-            f"{what}: expected a picture of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels. "
-            f"Received: {str(path)!r}, {picture.width} x {picture.height}"
-        )
-    return _to_srgb(picture, what)
-
-
-def _to_srgb(picture: Image.Image, what: str) -> Image.Image:
-    """`picture` in mode RGB, in the sRGB colour space, on white where it is transparent."""
-    profile = picture.info.get("icc_profile")
-    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        picture = _to_eight_bits(picture)
-    alpha = None
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        alpha = picture.getchannel("A")
-        picture = picture.convert("RGB")
-    elif picture.mode not in ("L", "RGB", "CMYK", "LAB"):
-        picture = picture.convert("RGB")
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            picture = ImageCms.profileToProfile(
-                picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-        except (ImageCms.PyCMSError, OSError) as error:
-            print(f"{what}: its colour profile is unusable ({error}); read as sRGB instead.")
-    picture = picture.convert("RGB")
-    if alpha is not None:
-        white = Image.new("RGB", picture.size, "white")
-        picture = Image.composite(picture, white, alpha)
-    return picture
-
-
-def _to_eight_bits(picture: Image.Image) -> Image.Image:
-    """Greyscale of 16 or 32 bits as 8 bits: 0..65535, or 0..1 of floating point, to 0..255."""
-    values = np.asarray(picture, dtype=np.float64)
-    largest = 65535.0
-    if picture.mode == "F":
-        largest = 1.0 if values.max() <= 1.0 else 255.0 if values.max() <= 255.0 else 65535.0
-    scaled = np.nan_to_num(values) * (255.0 / largest)
-    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
 
 
 def size_for(picture: Image.Image, rows: int) -> tuple[int, int]:
@@ -128,7 +50,7 @@ def resize(picture: Image.Image, size: tuple[int, int], resampling: str) -> np.n
     """
     if picture.size == size[::-1]:
         return np.array(picture)
-    return np.array(picture.resize(size[::-1], _FILTERS[resampling]))
+    return np.array(picture.resize(size[::-1], _RESAMPLING[resampling]))
 
 
 def preprocess(pixels: np.ndarray) -> np.ndarray:
@@ -148,17 +70,6 @@ def deprocess(image: np.ndarray, dtype: type = np.uint8) -> np.ndarray:
     largest = np.iinfo(dtype).max
     pixels = image[0] + IMAGENET_MEAN.astype(np.float64)
     return np.clip(np.rint(pixels * (largest / 255)), 0, largest).astype(dtype)[:, :, ::-1]
-
-
-def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An image of the network's world at another size, bicubic: (1, H, W, 3) to (1, *size, 3)."""
-    if image.shape[1:3] == size:
-        return image
-    channels = [
-        Image.fromarray(image[0, :, :, channel]).resize(size[::-1], Image.Resampling.BICUBIC)
-        for channel in range(3)
-    ]
-    return np.stack([np.asarray(channel) for channel in channels], axis=-1)[np.newaxis]
 
 
 def images_at(
@@ -195,7 +106,7 @@ def sizes_at(
 
 
 def match_colors(style: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """A style picture with mean and covariance of its colours made those of the content picture.
+    """A style picture with mean and covariance of its colors made those of the content picture.
 
     By the symmetric square roots of both covariances (Gatys et al., arXiv 1606.05897, section 3).
 
@@ -219,7 +130,7 @@ def match_colors(style: np.ndarray, content: np.ndarray) -> np.ndarray:
 
 
 def with_colors_of(pixels: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """The luminance of one picture with the colours of another.
+    """The luminance of one picture with the colors of another.
 
     In YCbCr (ITU-R BT.601, as JPEG has it) a change of Y alone adds the same to R, G and B.
 
@@ -236,42 +147,62 @@ def with_colors_of(pixels: np.ndarray, content: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(content + lighter[:, :, None]), 0, largest).astype(pixels.dtype)
 
 
-def load_masks(content_mask: str, *style_masks: str) -> list[Image.Image]:
-    """Index pictures: of the content, then of each style picture.
+def with_alpha(pixels: np.ndarray, alpha: Image.Image | None) -> np.ndarray:
+    """Pixels with the content picture's alpha channel, or as they are where it has none.
 
-    Raises:
-        InputError: too many colours for an index picture, or a colour of the content's mask that is
-            in no style's.
+    Args:
+        pixels: uint8 or uint16 (H, W, 3).
+        alpha: mode L, of any size; the same size keeps its values.
+
+    Returns:
+        As `pixels`, (H, W, 4); with uint16, 0..255 becomes 0..65535.
     """
-    masks = [load_picture(content_mask, "--content_mask")]
-    masks += [load_picture(path, "--style_mask") for path in style_masks]
-    colors = []
-    for mask, path in zip(masks, [content_mask, *style_masks], strict=True):
-        counted = mask.getcolors(LARGEST_INDEX)
-        if counted is None:
-            raise InputError(
-                f"--content_mask, --style_mask: expected index pictures of at most {LARGEST_INDEX} "
-                f"colours (not JPEG). Received: {path!r}, which has more"
-            )
-        colors.append({color for _, color in counted})
-    unmatched = sorted(colors[0].difference(*colors[1:]))
-    if unmatched:
-        names = ", ".join("#{:02x}{:02x}{:02x}".format(*color) for color in unmatched)
-        raise InputError(
-            f"--style_mask: expected every colour of --content_mask. Received: none for {names}"
-        )
-    return masks
+    if alpha is None:
+        return pixels
+    if alpha.size != (size := pixels.shape[1::-1]):
+        alpha = alpha.resize(size, Image.Resampling.LANCZOS)
+    factor = pixels.dtype.type(np.iinfo(pixels.dtype).max // 255)
+    return np.dstack([pixels, np.asarray(alpha).astype(pixels.dtype) * factor])
 
 
-def regions(mask: Image.Image, size: tuple[int, int]) -> dict[tuple, np.ndarray]:
-    """Regions of an index picture at (rows, columns): {colour: bool (rows, columns)}."""
-    pixels = resize(mask, size, "nearest")
-    colors = np.unique(pixels.reshape(-1, 3), axis=0)
-    return {tuple(map(int, color)): (pixels == color).all(axis=-1) for color in colors}
+def fitting_images(images: list[Image.Image], settings: Settings) -> list[np.ndarray]:
+    """Content and style images at the size that filters are fitted to and normalized with.
+
+    Args:
+        images: the content picture, then the style pictures.
+        settings: as for `images_at`.
+
+    Returns:
+        Images, float32 (1, H, W, 3), of FITTING_ROWS rows; more where the content would have
+        fewer than SMALLEST_SIDE columns, too few for the network's last block.
+    """
+    enough = SMALLEST_SIDE * images[0].height // images[0].width + 1
+    return images_at(images, size_for(images[0], max(FITTING_ROWS, enough)), settings)
+
+
+def regions_at(
+    masks: Masks | None, images: list[Image.Image], size: tuple[int, int], settings: Settings
+) -> list[dict[tuple, np.ndarray]] | None:
+    """The regions of content and style images where the content has a size; None without masks.
+
+    Args:
+        masks: of the same pictures as `images`.
+        images: the content picture, then the style pictures.
+        size: (rows, columns) of the content image.
+        settings: as for `images_at`.
+    """
+    if masks is None:
+        return None
+    sizes = sizes_at(images, size, settings)
+    pictures = [mask.image for mask in masks.pictures]
+    return [regions(picture, size) for picture, size in zip(pictures, sizes, strict=True)]
 
 
 def start_image(picture: Image.Image, size: tuple[int, int], settings: Settings) -> np.ndarray:
-    """Where the optimisation starts, float32 (1, rows, columns, 3).
+    """Where the optimization starts, float32 (1, rows, columns, 3).
+
+    Where the picture is flat, all positions look alike to the network, so that every gradient
+    moves them alike and it would stay flat for ever. A trace of noise makes them differ.
 
     Args:
         picture: the content picture, or the one to start from.
@@ -286,9 +217,53 @@ def start_image(picture: Image.Image, size: tuple[int, int], settings: Settings)
         if settings.init == "noise":
             return noise
         return (noise + preprocess(resize(picture, size, settings.resize))) / 2
-    if settings.init == "gray":
-        return preprocess(np.full(shape[1:], 128, np.uint8))
-    return preprocess(resize(picture, size, settings.resize))
+    pixels = resize(picture, size, settings.resize)
+    flat = flat_areas(pixels)
+    image = preprocess(np.full(shape[1:], 128, np.uint8) if settings.init == "gray" else pixels)
+    if flat.any():
+        rng = np.random.default_rng(settings.seed)
+        trace = rng.normal(0, TRACE, shape).astype(np.float32)
+        image += np.where(flat[None, :, :, None], trace, np.float32(0))
+    return image
+
+
+def flat_areas(pixels: np.ndarray) -> np.ndarray:
+    """Where a picture is flat: blocks of FLAT_BLOCK rows and columns, or all of a smaller picture.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+
+    Returns:
+        bool (H, W).
+    """
+
+    def extremes(function: np.ufunc) -> np.ndarray:
+        by_rows = function.reduceat(pixels, starts[0], axis=0)
+        return function.reduceat(by_rows, starts[1], axis=1).astype(np.int16)
+
+    # Whole blocks only; the last of a row or column takes what is left.
+    counts = [max(1, length // FLAT_BLOCK) for length in pixels.shape[:2]]
+    starts = [FLAT_BLOCK * np.arange(count) for count in counts]
+    flat = (extremes(np.maximum) - extremes(np.minimum) <= FLAT).all(axis=-1)
+    for axis, length in enumerate(pixels.shape[:2]):
+        flat = flat.repeat(np.diff([*starts[axis], length]), axis=axis)
+    return flat
+
+
+def flatness_remark(picture: Image.Image, size: tuple[int, int], settings: Settings) -> str | None:
+    """A line to say where `start_image` adds noise to a flat picture, or None where it does not.
+
+    Arguments are those of `start_image`.
+    """
+    if settings.init in ("noise", "mixed"):
+        return None
+    share = flat_areas(resize(picture, size, settings.resize)).mean()
+    if not share:
+        return None
+    return (
+        f"{share:.0%} of the picture to start from is flat: a trace of noise is added there, "
+        "without which it would stay flat."
+    )
 
 
 def image_at_next_size(

@@ -22,7 +22,7 @@ from style_transfer.paths import existing_file
 from style_transfer.settings import SMALLEST_SIDE
 
 LARGEST_FILE = 1 << 32  # bytes, the most that TIFF can address
-_STRIP = 1 << 22  # pixels converted at a time, so that no second copy of a poster is in memory
+_STRIP = 1 << 19  # pixels converted at a time, so that no second copy of a poster is in memory
 _ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 _COLOR_MODES = ("L", "RGB", "CMYK", "LAB")  # in which a color profile can apply
 _UPRIGHT = {  # by EXIF orientation
@@ -189,11 +189,31 @@ def _quiet_pillow(large: bool = False) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
+@contextlib.contextmanager
+def _quiet_libtiff() -> Iterator[None]:
+    """Keep back what libtiff writes to the standard error by itself."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _decode(data: bytes, name: str, what: str):
     """See `_read`."""
     if kind_of(data[:256]) == "webp":
         Image._decompression_bomb_check(webp_size(data))
-    with Image.open(io.BytesIO(data)) as file:
+    with contextlib.ExitStack() as stack:
+        if kind_of(data[:256]) == "tiff":
+            stack.enter_context(_quiet_libtiff())
+        file = stack.enter_context(Image.open(io.BytesIO(data)))
         if file.format == "TIFF":
             _tolerate_metadata(file)
         image, alpha, remarks = _read(file, name, what)
@@ -326,11 +346,13 @@ def _colors_and_alpha(
     alpha = None
     if largest is not None:
         transparent = picture.info.get("transparency")
-        values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
+        values = np.array(picture, dtype=np.float64)
         if isinstance(transparent, int):
             alpha = Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8))
-        scaled = np.clip(np.rint(values * (255.0 / largest)), 0, 255)
-        picture = Image.fromarray(scaled.astype(np.uint8))
+        if picture.mode == "F":
+            np.nan_to_num(values, copy=False)
+        np.rint(np.multiply(values, 255.0 / largest, out=values), out=values)
+        picture = Image.fromarray(np.clip(values, 0, 255, out=values).astype(np.uint8))
     elif picture.mode in _ALPHA_MODES or "transparency" in picture.info:
         gray = picture.mode in ("LA", "La")
         picture = picture.convert("RGBA")
