@@ -72,15 +72,13 @@ def transfer(
     from style_transfer.inputs import given_start, Sources
     from style_transfer.memory import check_memory
     from style_transfer.runs.opening import Opening, new_run
-    from style_transfer.runs.record import Record
 
     start, choices = given_start(choices)
     settings = make_settings(preset, **choices)
     sources = Sources.chosen(base, styles, settings, start)
-    record = Record(preset, settings)
     with listening(quiet, on_event) as listeners:
         opening = Opening(make_render, check_memory(force), journal, listeners)
-        with new_run(prefix, record, sources, overwrite, opening) as (run, inputs):
+        with new_run(prefix, preset, settings, sources, overwrite, opening) as (run, inputs):
             return paint(run, inputs, objectives)
 
 
@@ -182,7 +180,7 @@ def vgg_objectives(run, inputs, shared=None):
     def objective_at(size):
         images = images_at(inputs.images, size.shape, settings)
         regions = regions_at(inputs.masks, inputs.images, size.shape, settings)
-        targets = shared.targets(network, images, regions, settings)
+        targets = shared.targets(images, settings, regions)
         measure = partial(balanced_loss_weights, network, targets, settings)
         return make_objective(network, targets, settings, run.loss_weights(size, measure))
 
@@ -308,7 +306,7 @@ def main(arguments: list[str] | None = None, objectives=None) -> int:
 
     def stopped(reason: object) -> None:
         way = "nothing was saved"
-        if prefix:
+        if prefix and prefix.with_name(f"{prefix.name}.json").exists():
             way = f"continue with --resume {shlex.quote(str(prefix))}"
             way += "" if options["journal"] else ", from the last iteration saved"
         say(f"neural_style_transfer.py: {reason}; {way}", sys.stderr)

@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from style_transfer.events import (
     Evaluated,
@@ -18,8 +18,12 @@ from style_transfer.events import (
     Listener,
     RunBegun,
     Said,
+    SizeBegun,
     StopRun,
 )
+
+if TYPE_CHECKING:
+    from style_transfer.runs.record import Record
 
 # Signals this close together are one wish to stop: `timeout` and `uv run` signal both the group
 # and the child.
@@ -63,7 +67,7 @@ class Console:
     """
 
     def __init__(self) -> None:
-        self.record = None
+        self.record: Record | None = None
         self.bar = None
         self.original = False
         self._iteration: int | None = None  # that the last evaluation belonged to
@@ -82,13 +86,15 @@ class Console:
             self._begin(event)
         elif isinstance(event, Said):
             self._say(event.line)
+        elif isinstance(event, SizeBegun):
+            self._count()
         elif isinstance(event, Evaluated):
             self._evaluated(event)
         elif isinstance(event, IterationDone):
             self._iteration_done(event)
 
     def _begin(self, event: RunBegun) -> None:
-        record = event.record
+        self.record = record = event.record
         self.original = record.preset.startswith("keras-")
         if not is_terminal(sys.stdout):
             return
@@ -103,10 +109,13 @@ class Console:
             progress.TimeRemainingColumn(elapsed_when_finished=True, compact=True),
         )
         pixels = sum(size.rows * size.columns * size.iterations for size in record.sizes)
-        shapes = {size.number: size.rows * size.columns for size in record.sizes}
-        self._done = sum(shapes.get(e.size, 0) for e in record.evaluations)
         self.task = self.bar.add_task("", total=pixels * record.settings.evaluations, loss="…")
         self.bar.start()
+
+    def _count(self) -> None:
+        """Count what is done at the start of a size; what is replayed comes again."""
+        pixels = {size.number: size.rows * size.columns for size in self.record.sizes}
+        self._done = sum(pixels[entry.size] for entry in self.record.evaluations)
 
     def _say(self, line: str) -> None:
         if self.bar:

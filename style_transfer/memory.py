@@ -7,6 +7,7 @@ evaluation are a constant for the libraries plus a slope times the picture's meg
 from collections.abc import Callable
 
 from style_transfer.errors import InputError
+from style_transfer.inputs import Inputs
 from style_transfer.machine import has_bfloat16_units, usable_memory
 from style_transfer.schedule import full_size
 from style_transfer.settings import Settings
@@ -45,15 +46,14 @@ def check_memory(force: bool) -> Callable:
         force: let every run pass.
 
     Returns:
-        A function of (record, inputs) that raises InputError where the run would not fit; the
+        A function of (settings, inputs) that raises InputError where the run would not fit; the
         message has both numbers and the largest height that fits.
     """
 
-    def check(record, inputs) -> None:
+    def check(settings: Settings, inputs: Inputs) -> None:
         if force:
             return
-        settings, picture = record.settings, inputs.content.image
-        rows, columns = full_size(settings, *picture.size)
+        rows, columns = full_size(settings, *inputs.content.image.size)
         styles = len(inputs.styles)
         needed, usable = estimated_bytes(settings, rows * columns, styles), usable_memory()
         if usable is None or needed <= usable:

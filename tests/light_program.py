@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads that spin make small work slow
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # Keras's Adam is used, without the program's quiet start
 
 import numpy as np
 
@@ -30,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import neural_style_transfer
 import preprocessing
+from style_transfer.console import ONE_WISH
 from style_transfer.errors import InputError
 from style_transfer.vgg import FilterSource
 
@@ -96,7 +98,9 @@ def send(*signals):
 
 
 def send_twice():
-    send(signal.SIGINT, signal.SIGINT)
+    send(signal.SIGINT)
+    time.sleep(ONE_WISH)
+    send(signal.SIGINT)
     time.sleep(20)  # an evaluation in flight: the program must not wait for it
     print("survived")
 
@@ -121,6 +125,7 @@ def limit_files():
 FAULTS = {
     "interrupt": lambda: send(signal.SIGINT),
     "terminate": lambda: send(signal.SIGTERM),
+    "terminate group and child": lambda: send(signal.SIGTERM, signal.SIGTERM),
     "interrupt twice": send_twice,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "vanish": lambda: shutil.rmtree(prefix.parent),

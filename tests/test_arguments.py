@@ -4,8 +4,10 @@ import dataclasses
 
 import pytest
 
-from arguments import make_parser, parse, preset_table, underscored
-from settings import PRESETS, InputError, Settings
+from style_transfer.arguments import make_parser, parse, preset_table, underscored
+from style_transfer.errors import InputError
+from style_transfer.presets import PRESETS
+from style_transfer.settings import Settings
 
 FIELDS = {item.name: item for item in dataclasses.fields(Settings)}
 PATHS = ["base.jpg", "style.jpg", "out/result"]
@@ -94,6 +96,8 @@ def test_an_unknown_or_incomplete_option_ends_with_one_line_and_code_2(arguments
         (["--resume", "p", *PATHS], "--resume"),
         (["--resume", "p", "--preset", "keras-1"], "--preset"),
         (["--from_iteration", "3", *PATHS], "--from_iteration"),
+        (["--base", "b.png", *PATHS], "--base"),
+        ([*PATHS, "--styles", "a.png", "b.png"], "--styles"),
     ],
 )
 def test_what_does_not_go_with_resume_is_refused(arguments, named):
@@ -113,6 +117,11 @@ def test_resume_takes_a_prefix_and_choices():
     }
 
 
+def test_resume_takes_the_places_of_moved_pictures():
+    _, options = parse(["--resume", "p", "--base", "b.png", "--styles", "a.png", "c.png"])
+    assert (options["base"], options["styles"]) == ("b.png", ["a.png", "c.png"])
+
+
 def test_preset_list_asks_for_the_list():
     assert parse(["--preset", "list"]) == ("list", {})
 
@@ -130,7 +139,7 @@ def test_help_is_grouped_and_gives_each_option_and_default(capsys, monkeypatch):
         parse(["--help"])
     assert stop.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    for group in ("run:", "picture:", "optimisation:", "loss:", "network:"):
+    for group in ("run:", "picture:", "optimization:", "loss:", "network:"):
         assert group in text
     for name, item in FIELDS.items():
         assert f"--{name} " in text

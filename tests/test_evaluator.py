@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import fmin_l_bfgs_b
 
-from evaluator import Evaluator, NotFinite
+from evaluator import Evaluator
+from style_transfer.errors import NotFinite
 
 SHAPE = (1, 3, 4, 3)
 GOAL = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32)
@@ -60,7 +61,7 @@ def test_scipy_reaches_the_goal_and_every_evaluation_is_told(bowl):
     evaluator = Evaluator(
         bowl,
         np.zeros(SHAPE, np.float32),
-        on_evaluation=lambda terms, seconds: told.append((terms.sum(), seconds)),
+        on_evaluation=lambda terms, seconds, replayed: told.append((terms.sum(), seconds)),
     )
     x, _, report = fmin_l_bfgs_b(evaluator.loss, np.zeros(36), fprime=evaluator.grads)
     assert_allclose(x, GOAL.ravel(), atol=1e-4)
@@ -97,11 +98,11 @@ def test_a_gradient_that_is_not_finite_is_named():
         evaluator.loss(np.zeros(36))
 
 
-def test_an_exception_of_the_listener_ends_the_optimisation(bowl):
+def test_an_exception_of_the_listener_ends_the_optimization(bowl):
     class Enough(Exception):
         pass
 
-    def listen(terms, seconds):
+    def listen(terms, seconds, replayed):
         if len(bowl.asked) == 2:
             raise Enough
 
@@ -111,7 +112,7 @@ def test_an_exception_of_the_listener_ends_the_optimisation(bowl):
     assert len(bowl.asked) == 2
 
 
-# The optimiser's variables by frequency
+# The optimizer's variables by frequency
 
 WIDE = (1, 12, 15, 3)
 
@@ -127,7 +128,7 @@ def waves():
     return Evaluator(objective, start, precondition=0.5)
 
 
-def test_the_optimiser_starts_at_the_image_whatever_its_variables(waves, bowl):
+def test_the_optimizer_starts_at_the_image_whatever_its_variables(waves, bowl):
     assert_allclose(waves.image_at(waves.start), waves.best, rtol=1e-6)
     pixels = Evaluator(bowl, GOAL)
     assert_allclose(pixels.image_at(pixels.start), GOAL)
@@ -145,7 +146,7 @@ def test_a_wave_of_four_times_the_frequency_moves_the_image_half_as_much(waves):
     assert moved(1) == pytest.approx(2 * moved(4), rel=1e-4)
 
 
-def test_white_noise_keeps_its_size_in_the_optimiser_s_variables():
+def test_white_noise_keeps_its_size_in_the_optimizer_s_variables():
     evaluator = Evaluator(
         lambda image: None, np.zeros((1, 64, 64, 3), np.float32), precondition=0.3
     )
@@ -153,7 +154,7 @@ def test_white_noise_keeps_its_size_in_the_optimiser_s_variables():
     assert evaluator.image_at(noise).std() == pytest.approx(1, rel=0.1)
 
 
-def test_the_gradient_is_by_the_optimiser_s_variables(waves):
+def test_the_gradient_is_by_the_optimizer_s_variables(waves):
     rng = np.random.default_rng(5)
     z = rng.normal(size=waves.start.size)
     waves.loss(z)

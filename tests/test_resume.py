@@ -3,6 +3,7 @@
 Most tests run `light_program.py`, the program with a NumPy objective in the network's place.
 """
 
+import dataclasses
 import json
 import random
 import shutil
@@ -18,7 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from results import checksum, load_record
+from style_transfer.runs.files import RunFiles
+from style_transfer.runs import resume as rules
+from style_transfer.runs.record import Record
 
 HERE = Path(__file__).parent
 PROGRAM = [sys.executable, str(HERE.parent / "neural_style_transfer.py")]
@@ -33,6 +36,10 @@ JOBS = {
 }
 
 
+def load_record(prefix) -> Record:
+    return rules.load_record(RunFiles(Path(prefix)))
+
+
 def draw_pictures(folder: Path) -> None:
     rng = np.random.default_rng(5)
     for name, size in (("base", (72, 64)), ("style", (60, 80)), ("other", (72, 64))):
@@ -42,13 +49,10 @@ def draw_pictures(folder: Path) -> None:
 
 def outcome(prefix) -> tuple:
     """The result's bytes, and the losses of all evaluations and iterations."""
-    record = load_record(str(prefix))
-    assert record["status"] == "finished"
-    losses = [
-        {key: value for key, value in entry.items() if key != "seconds"}
-        for entry in record["evaluations"]
-    ]
-    return Path(f"{prefix}.png").read_bytes(), losses, record["iterations"]
+    record = load_record(prefix)
+    assert record.status == "finished"
+    losses = [dataclasses.replace(entry, seconds=0) for entry in record.evaluations]
+    return Path(f"{prefix}.png").read_bytes(), losses, record.iterations
 
 
 class Light:
@@ -137,7 +141,7 @@ def files_of(prefix: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "lock"
+        if path.is_file() and path.name not in ("lock", "about.txt")
     }
 
 
@@ -146,9 +150,9 @@ def saved_files_are_whole(prefix: Path) -> None:
     for path in prefix.parent.glob("*.png"):
         Image.open(path).load()
     if Path(f"{prefix}.json").exists():
-        for entry in load_record(str(prefix))["iterations"]:
-            np.load(f"{prefix}_state/iteration_{entry['iteration']}.npy")
-            assert Path(f"{prefix}_at_iteration_{entry['iteration']}.png").exists()
+        for entry in load_record(prefix).iterations:
+            np.load(f"{prefix}_state/iteration_{entry.number}.npy")
+            assert Path(f"{prefix}_at_iteration_{entry.number}.png").exists()
 
 
 def command_for(light: Light, prefix: Path, options: list[str]) -> list[str]:
@@ -196,7 +200,7 @@ def test_20_kills_at_random_moments_do_not_change_the_outcome(light):
 
 @pytest.mark.parametrize("job", JOBS)
 def test_kills_in_the_midst_of_saving_do_not_change_the_outcome(light, job):
-    # Lines of results.py and evaluator.py, evenly spread over a run; each resume is killed, too.
+    # Lines of runs/ and evaluator.py, evenly spread over a run; each resume is killed, too.
     counter = light.folder / "lines"
     prefix = light.prefix()
     light.begin({"count": str(counter)}, prefix, *JOBS[job])
@@ -237,7 +241,7 @@ def test_the_true_program_killed_and_resumed_ends_with_the_same_bytes(tmp_path, 
         ):
             time.sleep(0.002)
         process.kill()
-    assert load_record(str(tmp_path / "killed"))["status"] == "running"
+    assert load_record(tmp_path / "killed").status == "running"
 
     from neural_style_transfer import main
 
@@ -250,22 +254,24 @@ def test_the_true_program_killed_and_resumed_ends_with_the_same_bytes(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("do", "code"), [("interrupt", 130), ("terminate", 143)], ids=["SIGINT", "SIGTERM"]
+    ("do", "code"),
+    [("interrupt", 130), ("terminate", 143), ("terminate group and child", 143)],
+    ids=["SIGINT", "SIGTERM", "one stop that arrives as two"],
 )
 def test_an_interrupt_saves_and_says_how_to_resume(light, do, code):
     prefix = light.prefix()
     ended, _, errors = light.begin({"evaluation": 25, "do": do}, prefix)
     assert ended == code
-    one_line(errors, f"go on with --resume {prefix}")
-    record = load_record(str(prefix))
-    assert record["status"] == "interrupted"
-    assert len(record["evaluations"]) >= 26  # the one in flight is there
-    losses = [entry["total"] for entry in record["evaluations"] if entry["scale"] == 1]
+    one_line(errors, f"continue with --resume {prefix}")
+    record = load_record(prefix)
+    assert record.status == "interrupted"
+    assert len(record.evaluations) >= 26  # the one in flight is there
+    losses = [entry.total for entry in record.evaluations if entry.size == 1]
     with Image.open(f"{prefix}.png") as picture:
         assert picture.size == (72, 64)
     light.finish(prefix)
     assert outcome(prefix) == outcome(light.whole())
-    after = [entry["total"] for entry in load_record(str(prefix))["evaluations"]]
+    after = [entry.total for entry in load_record(prefix).evaluations]
     assert [total for total in after if total in losses] == losses
 
 
@@ -290,14 +296,14 @@ def test_an_interrupt_before_the_run_begins_says_that_nothing_was_saved(light):
 
 def test_an_interrupt_while_replaying_loses_nothing(light):
     prefix = light.killed()
-    before = load_record(str(prefix))
+    before = load_record(prefix)
     code, said, _ = light.run(
         {"open": "run_state/journal", "nth": 1, "do": "interrupt"}, "--resume", prefix
     )
     assert (code, said) == (130, "")
-    after = load_record(str(prefix))
-    assert after["status"] == "interrupted"
-    assert after["iterations"] == before["iterations"]
+    after = load_record(prefix)
+    assert after.status == "interrupted"
+    assert after.iterations == before.iterations
     light.finish(prefix)
     assert outcome(prefix) == outcome(light.whole())
 
@@ -307,10 +313,10 @@ def test_an_interrupt_while_replaying_loses_nothing(light):
 
 def test_a_replay_says_one_line_and_nothing_of_what_was_saved_before(light):
     prefix = light.killed()
-    done = len(load_record(str(prefix))["iterations"])
+    done = len(load_record(prefix).iterations)
     kept = Path(f"{prefix}_at_iteration_1.png").stat().st_mtime_ns if done == 2 else None
     lines = light.finish(prefix).splitlines()
-    first_at_full_size = load_record(str(prefix))["iterations"][0]["evaluations"]
+    first_at_full_size = load_record(prefix).iterations[0].evaluations
     assert lines[0] == f"Replayed {25 - first_at_full_size} evaluations from the journal."
     assert [line.split(":")[0] for line in lines[1:]] == [
         f"Iteration {number}" for number in range(done, 3)
@@ -352,9 +358,9 @@ def disk_full_while_writing(light: Light, prefix: Path, fault: dict, reason: str
     code, _, errors = light.begin(fault, prefix)
     assert code == 1
     name = fault.get("open", "journal").removesuffix(".unfinished")
-    one_line(errors, f"stopped: {reason}: ", f"{name}'; go on with --resume {prefix}")
+    one_line(errors, f"stopped: {reason}: ", f"{name}'; continue with --resume {prefix}")
     saved_files_are_whole(prefix)
-    assert len(load_record(str(prefix))["iterations"]) >= 1
+    assert len(load_record(prefix).iterations) >= 1
     assert not list(prefix.parent.rglob("*.unfinished"))
 
 
@@ -445,7 +451,7 @@ def with_other_question(record: bytes) -> bytes:
 @pytest.mark.parametrize("damage", ["foreign", "missing", "of another machine"])
 def test_without_its_journal_a_run_goes_on_from_the_last_image_and_says_so(light, damage):
     prefix = light.killed()
-    done = len(load_record(str(prefix))["iterations"])
+    done = len(load_record(prefix).iterations)
     assert done >= 2
     journal = Path(f"{prefix}_state/journal")
     header, records = journal_parts(journal)
@@ -459,15 +465,15 @@ def test_without_its_journal_a_run_goes_on_from_the_last_image_and_says_so(light
     before = {number: Path(f"{prefix}_at_iteration_{number}.png").read_bytes() for number in (0, 1)}
     lines = light.finish(prefix).splitlines()
     why = {"of another machine": "another machine or library"}.get(damage, "no journal")
-    assert lines[0].startswith("Goes on from the image of iteration 1") and why in lines[0]
+    assert lines[0].startswith("Continues from the image of iteration 1") and why in lines[0]
     assert [line.split(":")[0] for line in lines[1:]] == ["Iteration 2"]
     _, losses, iterations = outcome(prefix)
     for number, content in before.items():
         assert Path(f"{prefix}_at_iteration_{number}.png").read_bytes() == content
     assert len(iterations) == 3
     # The first loss behind iteration 1 is that of its own image.
-    again = next(entry for entry in losses if entry["iteration"] == 2)
-    assert again["total"] == pytest.approx(iterations[1]["total"], rel=1e-6)
+    again = next(entry for entry in losses if entry.iteration == 2)
+    assert again.total == pytest.approx(iterations[1].total, rel=1e-6)
 
 
 def test_a_journal_of_another_machine_before_the_first_image_begins_again(light):
@@ -476,7 +482,7 @@ def test_a_journal_of_another_machine_before_the_first_image_begins_again(light)
     header, records = journal_parts(journal)
     journal.write_bytes(header + with_other_question(records[0]) + b"".join(records[1:]))
     lines = light.finish(prefix).splitlines()
-    assert lines[0].startswith("Begins 36 x 32 again: the journal was written by another machine")
+    assert lines[0].startswith("Starts 36 x 32 again: the journal was written by another machine")
     assert outcome(prefix) == outcome(light.whole())
 
 
@@ -517,10 +523,10 @@ def test_a_loss_that_is_no_number_stops_the_run_with_its_name(light, term):
     code, _, errors = light.begin({"evaluation": 25, "do": term}, prefix)
     assert code == 1
     name = "the gradient is not finite" if term == "gradient" else f"the {term} loss is nan"
-    one_line(errors, f": {name};", f"go on with --resume {prefix}")
-    record = load_record(str(prefix))
-    assert record["status"] == "notfinite"
-    assert all(np.isfinite(entry["total"]) for entry in record["evaluations"])
+    one_line(errors, f": {name};", f"continue with --resume {prefix}")
+    record = load_record(prefix)
+    assert record.status == "failed"
+    assert all(np.isfinite(entry.total) for entry in record.evaluations)
     with Image.open(f"{prefix}.png") as picture:  # the last good one
         assert picture.size == (72, 64)
     light.finish(prefix)  # it was a passing fault
@@ -532,7 +538,7 @@ def test_a_clock_that_runs_backwards_changes_nothing(light):
     code, _, errors = light.begin({"clock": True}, prefix)
     assert (code, errors) == (0, "")
     assert outcome(prefix) == outcome(light.whole())
-    assert all(entry["seconds"] >= 0 for entry in load_record(str(prefix))["evaluations"])
+    assert all(entry.seconds >= 0 for entry in load_record(prefix).evaluations)
 
 
 @pytest.mark.parametrize("resumed", [False, True], ids=["new", "resumed"])
@@ -565,9 +571,9 @@ def test_a_finished_run_goes_on_to_more_iterations(light, job):
         name = f"run_at_iteration_{number}.png"
         assert after[name] == before[name]
     _, losses, iterations = outcome(prefix)
-    assert [entry["iteration"] for entry in iterations] == [0, 1, 2, 3, 4]
+    assert [entry.number for entry in iterations] == [0, 1, 2, 3, 4]
     assert losses[: len(outcome(light.whole(job))[1])] == outcome(light.whole(job))[1]
-    assert iterations[4]["total"] < iterations[2]["total"]
+    assert iterations[4].total < iterations[2].total
 
 
 def test_a_killed_run_of_the_original_goes_on_to_more_iterations_exactly(light):
@@ -639,8 +645,8 @@ def test_changed_settings_are_refused_by_name_unless_overwrite(light):
     # The same settings again are no change.
     light.finish(light.killed(), "--style_weight", "1")
     said = light.finish(prefix, *choices, "--overwrite")
-    assert "Goes on from the image of iteration 1" in said
-    assert load_record(str(prefix))["settings"]["style_weight"] == 2
+    assert "Continues from the image of iteration 1" in said
+    assert load_record(prefix).settings.style_weight == 2
 
 
 @pytest.mark.parametrize("choice", [("--height", "80"), ("--scales", "1")])
@@ -668,37 +674,28 @@ def test_changed_pictures_are_refused_unless_overwrite(light, name):
     assert code == 2
     one_line(errors, "--resume: expected the picture", name, "SHA-256", "--overwrite")
     said = light.finish(prefix, "--overwrite")
-    assert "Goes on from the image of iteration 1" in said
+    assert "Continues from the image of iteration 1" in said
 
 
 def test_changed_weights_are_refused_unless_overwrite(light):
     prefix = light.killed()
-    code, _, errors = light.run({"weights": "1"}, "--resume", prefix)
+    code, _, errors = light.run({"filters": "1"}, "--resume", prefix)
     assert code == 2
-    one_line(errors, "--weights: expected the filters that the run began with, or --overwrite")
-    code, said, _ = light.run({"weights": "1"}, "--resume", prefix, "--overwrite")
-    assert code == 0 and "Goes on from the image of iteration 1" in said
-
-
-def test_a_record_that_names_no_input_of_its_filters_goes_on(light):
-    prefix = light.killed()
-    record = load_record(str(prefix))
-    del record["weights"]["input"]  # as before torchvision's files were read
-    Path(f"{prefix}.json").write_text(json.dumps({**record, "checksum": checksum(record)}))
-    light.finish(prefix)
-    assert outcome(prefix) == outcome(light.whole())
+    one_line(errors, "--weights: expected the filters that the run began with")
+    code, said, _ = light.run({"filters": "1"}, "--resume", prefix, "--overwrite")
+    assert code == 0 and "Continues from the image of iteration 1" in said
 
 
 def test_a_run_starts_from_any_picture(light):
     picture = f"{light.whole()}_at_iteration_1.png"
     prefix = light.prefix()
     light.begin({}, prefix, *SIZE, "--init", picture)
-    record = load_record(str(prefix))
+    record = load_record(prefix)
     # The light content loss is the mean squared distance from the content picture.
     with Image.open(picture) as start, Image.open(light.base) as base:
         distance = np.mean((np.asarray(start, float) - np.asarray(base, float)) ** 2)
-    assert record["evaluations"][0]["content"] == pytest.approx(distance, rel=1e-5)
-    assert {entry["rows"] for entry in record["stretches"]} == {64}
+    assert record.evaluations[0].terms["content"] == pytest.approx(distance, rel=1e-5)
+    assert {entry.rows for entry in record.sizes} == {64}
 
 
 def test_without_a_journal_what_a_kill_costs_is_said_and_true(light):
@@ -706,11 +703,11 @@ def test_without_a_journal_what_a_kill_costs_is_said_and_true(light):
     faults = {"evaluation": 25, "do": "interrupt"}
     code, said, errors = light.begin(faults, prefix, *SCALES, "--no_journal")
     assert code == 130
-    assert said.splitlines()[0].startswith("No journal is kept: a kill loses the iteration begun")
-    one_line(errors, f"go on with --resume {prefix}, from the last iteration saved")
+    assert said.splitlines()[0].startswith("No journal is kept: a kill loses the current iteration")
+    one_line(errors, f"continue with --resume {prefix}, from the last iteration saved")
     assert not Path(f"{prefix}_state/journal").exists()
     said = light.finish(prefix, "--no_journal")
-    assert "Goes on from the image of iteration 1" in said
+    assert "Continues from the image of iteration 1" in said
     assert not Path(f"{prefix}_state/journal").exists()
     _, losses, iterations = outcome(prefix)
     assert len(iterations) == 3

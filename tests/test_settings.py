@@ -7,19 +7,18 @@ from itertools import pairwise
 import keras
 import pytest
 
-from settings import (
-    PRESETS,
-    InputError,
+from style_transfer.errors import InputError
+from style_transfer.paths import existing_file, expanded
+from style_transfer.presets import AUTO_SHARES, PRESETS, make_settings, with_choices
+from style_transfer.schedule import full_size, plan
+from style_transfer.settings import (
     Settings,
-    existing_file,
-    layer_names,
     layers_in_use,
-    make_settings,
     parse_blend,
     parse_layers,
     parse_scales,
-    plan,
 )
+from style_transfer.vgg import layer_names
 
 NUMBERS = [
     "content_weight",
@@ -204,12 +203,12 @@ def test_the_original_s_presets_are_its_own_choices(preset, network, content, in
     fifths = {f"block{block}_conv1": 0.2 for block in range(1, 6)}
     assert parse_layers(settings, "style_layers") == fifths
     assert settings.weights == "imagenet" and settings.precision == "float32"
-    # Ten calls of the optimiser at full size, each without memory of the last.
-    assert [stretch.iterations for stretch in plan(settings, 533, 400)] == [1] * 10
+    # Ten calls of the optimizer at full size, each without memory of the last.
+    assert [size.iterations for size in plan(settings, 533, 400)] == [1] * 10
     assert {(s.rows, s.columns) for s in plan(settings, 533, 400)} == {(400, 533)}
 
 
-def test_who_starts_from_a_picture_of_their_own_stays_at_full_size():
+def test_a_run_started_from_a_given_picture_stays_at_full_size():
     assert make_settings(init="start.png").scales == "1"
     assert make_settings(init="start.png", scales="0.5,1").scales == "0.5,1"
     assert make_settings(init="noise").scales == Settings().scales
@@ -220,27 +219,27 @@ def test_who_starts_from_a_picture_of_their_own_stays_at_full_size():
 @pytest.mark.parametrize("restarts", [False, True])
 def test_the_plan_shares_out_all_iterations_and_ends_at_full_size(iterations, scales, restarts):
     settings = make_settings(iter=iterations, scales=scales, restarts=restarts, height=200)
-    stretches = plan(settings, 300, 150)
-    assert sum(stretch.iterations for stretch in stretches) == iterations
-    assert all(stretch.iterations >= 1 for stretch in stretches)
-    assert (stretches[-1].rows, stretches[-1].columns) == (200, 400)
-    firsts = [stretch.first_iteration for stretch in stretches]
-    assert firsts == [sum(s.iterations for s in stretches[:i]) for i in range(len(stretches))]
-    assert [s.rows for s in stretches] == sorted(s.rows for s in stretches)
+    sizes = plan(settings, 300, 150)
+    assert sum(size.iterations for size in sizes) == iterations
+    assert all(size.iterations >= 1 for size in sizes)
+    assert (sizes[-1].rows, sizes[-1].columns) == (200, 400)
+    firsts = [size.first_iteration for size in sizes]
+    assert firsts == [sum(s.iterations for s in sizes[:i]) for i in range(len(sizes))]
+    assert [s.rows for s in sizes] == sorted(s.rows for s in sizes)
     if restarts:
-        assert len(stretches) == iterations
+        assert len(sizes) == iterations
 
 
 @pytest.mark.parametrize("iterations", [4, 9, 20, 33])
 def test_shares_of_the_plan_are_kept_to_within_one_iteration(iterations):
     settings = make_settings(iter=iterations, scales="0.3:3,0.6:2,1:2")
-    for stretch, share in zip(plan(settings, 400, 400), (3, 2, 2), strict=True):
-        assert abs(stretch.iterations - iterations * share / 7) < 1
+    for size, share in zip(plan(settings, 400, 400), (3, 2, 2), strict=True):
+        assert abs(size.iterations - iterations * share / 7) < 1
 
 
 @pytest.mark.parametrize("height", [16, 139, 244, 245, 400, 1000, 3000])
 def test_automatic_scales_go_in_even_steps_and_never_below_140_rows(height):
-    rows = [stretch.rows for stretch in plan(make_settings(height=height, iter=50), 640, 640)]
+    rows = [size.rows for size in plan(make_settings(height=height, iter=50), 640, 640)]
     assert rows[-1] == height
     assert all(fine / coarse == pytest.approx(1.75, rel=0.01) for coarse, fine in pairwise(rows))
     assert min(rows) >= 140 or len(rows) == 1
@@ -249,7 +248,7 @@ def test_automatic_scales_go_in_even_steps_and_never_below_140_rows(height):
 
 def test_scales_too_small_for_the_deepest_layer_are_left_out():
     settings = make_settings(height=64, scales="0.2,0.5,1", iter=6)
-    assert [stretch.rows for stretch in plan(settings, 64, 64)] == [32, 64]  # 13 < 16
+    assert [size.rows for size in plan(settings, 64, 64)] == [32, 64]  # 13 < 16
     shallow = make_settings(
         height=64,
         scales="0.2,0.5,1",
@@ -257,7 +256,7 @@ def test_scales_too_small_for_the_deepest_layer_are_left_out():
         content_layers="block1_conv1",
         style_layers="block2_conv1",
     )
-    assert [stretch.rows for stretch in plan(shallow, 64, 64)] == [13, 32, 64]
+    assert [size.rows for size in plan(shallow, 64, 64)] == [13, 32, 64]
 
 
 def test_a_picture_too_small_for_the_deepest_layer_is_refused():
@@ -269,3 +268,72 @@ def test_a_path_s_home_folder_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "picture.png").write_text("x")
     assert existing_file("~/picture.png", "BASE") == tmp_path / "picture.png"
+
+
+def test_a_home_that_does_not_exist_is_taken_literally():
+    assert str(expanded("~nobody_at_all/x", "BASE")) == "~nobody_at_all/x"
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_what_is_no_path_is_refused(path):
+    assert refused(existing_file, path, "BASE").startswith("BASE: expected a path")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "no/such/file.png"])
+def test_a_name_too_long_is_as_missing_as_any_other(name, tmp_path):
+    assert refused(existing_file, tmp_path / name, "REF").startswith("REF: expected ")
+
+
+# The long side
+
+
+@pytest.mark.parametrize(
+    "size, width, height, expected",
+    [
+        ("600", 300, 200, (400, 600)),
+        ("600", 200, 300, (600, 400)),
+        ("100", 333, 1000, (100, 33)),
+        ("content", 301, 207, (207, 301)),
+        ("", 300, 200, (400, 600)),
+    ],
+)
+def test_the_size_is_that_of_the_long_side(size, width, height, expected):
+    assert full_size(make_settings(size=size), width, height) == expected
+
+
+@pytest.mark.parametrize("text", ["15", "0", "-3", "many", "1.5", "1e3", "\u0663\u0663"])
+def test_a_size_that_is_none_is_refused(text):
+    assert refused(make_settings, size=text).startswith("--size: expected the long side")
+
+
+@pytest.mark.parametrize("name", ["height", "width"])
+def test_a_size_and_a_height_are_one_too_many(name):
+    assert refused(make_settings, size="600", **{name: 300}).startswith("--size: expected without")
+
+
+@pytest.mark.parametrize(
+    "choices, option", [({"width": 4}, "--width"), ({"size": "16"}, "--size"), ({}, "--height")]
+)
+def test_the_option_that_made_a_side_too_small_is_named(choices, option):
+    message = refused(plan, make_settings(**choices), 10, 400)
+    assert message.startswith(f"{option}: expected a picture of at least 16 x 16 pixels")
+
+
+def test_coarse_sizes_of_a_long_side_keep_the_aspect():
+    for size in plan(make_settings(size="1200"), 400, 300):
+        assert size.columns / size.rows == pytest.approx(4 / 3, rel=0.01)
+
+
+# Choices of a resume
+
+
+def test_automatic_weights_turned_on_later_get_the_automatic_shares():
+    before = make_settings(tv_weight=3)
+    after = with_choices(before, {"auto_weights": True})
+    assert (after.content_weight, after.style_weight, after.tv_weight) == tuple(
+        AUTO_SHARES.values()
+    )
+    kept = with_choices(after, {"iter": 9})
+    assert dataclasses.replace(kept, iter=after.iter) == after
+    given = with_choices(before, {"auto_weights": True, "content_weight": 0.5})
+    assert given.content_weight == 0.5

@@ -56,6 +56,7 @@ def check_free(files: RunFiles, inputs: list[tuple[str, Path]], overwrite: bool)
             f"PREFIX: expected one without a run, or --overwrite, or --resume {files.prefix}. "
             f"Received: {str(files.prefix)!r}, which has {present[0].name}"
         )
+    check_writable(files)
     stranger = next((file for file in present if not is_ours(file)), None)
     if stranger is None and _is_strange(files.state):
         stranger = files.state
@@ -64,7 +65,6 @@ def check_free(files: RunFiles, inputs: list[tuple[str, Path]], overwrite: bool)
             f"PREFIX: expected no files but this program's. Received: {str(files.prefix)!r}, where "
             f"{stranger.name} is not one of them; move it, or choose another prefix"
         )
-    check_writable(files)
 
 
 def check_inputs_apart(files: RunFiles, inputs: list[tuple[str, Path]]) -> None:
@@ -115,7 +115,7 @@ def _is_strange(state: Path) -> bool:
     """Whether a folder stands where the state goes that this program has not made."""
     try:
         content = {path.name for path in state.iterdir()}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the latter: PREFIX itself lies in a file
         return False
     except OSError:
         return True

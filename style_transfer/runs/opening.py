@@ -1,5 +1,6 @@
 """Opening a run, a new one or an earlier one: pictures read, prefix checked and locked, record made."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -36,13 +37,13 @@ class Opening:
 
     Attributes:
         make_render: from the pictures and the settings to how images become pixels.
-        check: called with the record before anything is written; may raise InputError.
+        check: called with settings and pictures before anything is written; may raise InputError.
         journal: see `RunOptions`.
         listeners: see events.py.
     """
 
     make_render: Callable[[Inputs, Settings], Render]
-    check: Callable[[Record, Inputs], None] = lambda record, inputs: None
+    check: Callable[[Settings, Inputs], None] = lambda settings, inputs: None
     journal: bool = True
     listeners: Sequence[Listener] = field(default_factory=list)
 
@@ -50,7 +51,8 @@ class Opening:
 @contextmanager
 def new_run(
     prefix: str | os.PathLike | None,
-    record: Record,
+    preset: str,
+    settings: Settings,
     sources: Sources,
     overwrite: bool,
     opening: Opening,
@@ -59,7 +61,8 @@ def new_run(
 
     Args:
         prefix: see `guard.run_files`; None writes nothing.
-        record: with preset and settings; pictures and sizes are entered here.
+        preset: whose choices the settings started from.
+        settings: all choices.
         sources: the pictures.
         overwrite: replace an earlier run of the same prefix.
         opening: everything else.
@@ -67,19 +70,18 @@ def new_run(
     Raises:
         InputError: a picture, the prefix or the size cannot be used; nothing was written.
     """
-    settings = record.settings
     parse_blend(settings.style_blend, len(sources.styles))
     files = None
     if prefix is not None:
         files = run_files(prefix, settings.output, sources.names())
         check_inputs_apart(files, named_files(sources, settings))
     inputs = load_inputs(sources, settings)
-    record.sizes = plan(settings, *inputs.content.image.size)
+    sizes = plan(settings, *inputs.content.image.size)
     if files:
         check_free(files, inputs.paths(), overwrite)
-    opening.check(record, inputs)
+    opening.check(settings, inputs)
     with locked(files) if files else nullcontext():
-        enter_pictures(record, inputs, files)
+        record = Record(preset, settings, **picture_files(inputs, files), sizes=sizes)
         options = RunOptions(overwrite, opening.journal)
         render = opening.make_render(inputs, settings)
         with Run(record, files, options, render, opening.listeners) as run:
@@ -106,9 +108,9 @@ def earlier_run(
         inputs = load_inputs(sources, record.settings)
         check_inputs_apart(files, inputs.paths())
         before = record.pictures
-        enter_pictures(record, inputs, files)
+        record = dataclasses.replace(record, **picture_files(inputs, files))
         check_same_pictures(before, record.pictures, changes.overwrite)
-        opening.check(record, inputs)
+        opening.check(record.settings, inputs)
         options = RunOptions(changes.overwrite, opening.journal, done)
         render = opening.make_render(inputs, record.settings)
         with Run(record, files, options, render, opening.listeners) as run:
@@ -128,19 +130,21 @@ def named_files(sources: Sources, settings: Settings) -> list[tuple[str, Path]]:
     ]
 
 
-def enter_pictures(record: Record, inputs: Inputs, files: RunFiles | None) -> None:
-    """Enter the pictures into the record, by path and SHA-256.
+def picture_files(inputs: Inputs, files: RunFiles | None) -> dict:
+    """The pictures as fields of a `Record`, by path and SHA-256.
 
     A picture handed over from memory is kept in the run's own folder, for a resume.
     """
-    record.content = _entry(inputs.content, "content", files)
-    record.styles = [
-        _entry(style, f"style_{number}", files) for number, style in enumerate(inputs.styles)
-    ]
-    record.start = _entry(inputs.start, "start", files) if inputs.start else None
     masks = inputs.masks.pictures if inputs.masks else []
-    record.masks = [_entry(mask, f"mask_{number}", files) for number, mask in enumerate(masks)]
-    record.remarks = inputs.remarks()
+    return {
+        "content": _entry(inputs.content, "content", files),
+        "styles": [
+            _entry(style, f"style_{number}", files) for number, style in enumerate(inputs.styles)
+        ],
+        "start": _entry(inputs.start, "start", files) if inputs.start else None,
+        "masks": [_entry(mask, f"mask_{number}", files) for number, mask in enumerate(masks)],
+        "remarks": inputs.remarks(),
+    }
 
 
 def _entry(picture: Picture, name: str, files: RunFiles | None) -> PictureFile:

@@ -76,13 +76,14 @@ class Run:
         self._why_fresh = "no journal of these iterations is left"
 
     def __enter__(self) -> "Run":
+        # Told first: a listener that stops the run here leaves nothing behind.
+        self.tell(RunBegun(self.record, self.files.prefix if self.files else None))
         if self.files:
             clear_for(self.files, self.record, self.options, self.say)
         self._back_to(self._saved)
         if self.files:
             self.save_record()
             drop_later_images(self.files, self._saved)
-        self.tell(RunBegun(self.record, self.files.prefix if self.files else None))
         if self.files and not self.options.journal:
             self.say(
                 "No journal is kept: a kill loses the current iteration and, for the rest of its "
@@ -92,8 +93,12 @@ class Run:
             self.say(f"All {self.options.done} iterations are done; --iter N makes it N in all.")
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type | None, error: object, traceback: object) -> None:
         self._close_journal()
+        if isinstance(error, StopRun | KeyboardInterrupt) and self.record.status == "running":
+            self._back_to(self._saved)  # stopped between two sizes
+            self.record.status = "interrupted"
+            self.save_record()
 
     # Events
 
