@@ -56,7 +56,7 @@ bench: .venv/ready-dev  # speed and memory, quickly
 	test -x $(@D)/bin/python || $(BIN)/python -m venv $(@D)
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
 		> $$($(@D)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/shared.pth
-	$(@D)/bin/python -m pip install --quiet "$(PACKAGE)"
+	$(@D)/bin/python -m pip install --quiet $(PACKAGE)
 	touch $@
 
 clean:  # remove environments, caches and out/
