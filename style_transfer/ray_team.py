@@ -6,28 +6,19 @@ always seen, and counted against the item that was being worked on.
 """
 
 import contextlib
-import logging
-import os
-import secrets
-import shutil
 import signal
-import sys
-import tempfile
 import threading
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from style_transfer.errors import InputError, RunStopped
+from style_transfer.errors import RunStopped
 from style_transfer.events import StopRun
-from style_transfer.machine import usable_cores
 from style_transfer.outcomes import (
     MOST_DEATHS,
     Failure,
@@ -37,21 +28,9 @@ from style_transfer.outcomes import (
     failure_of,
     outcome_of,
 )
+from style_transfer.ray_session import check_address, connect, disconnect, shares
 
-# What Ray appends to its temporary folder for its longest socket, with an underscore and 7 digits
-# of a process's number; the whole may have 103 bytes on macOS (sun_path of unix(4)), 107 on Linux.
-_SOCKET = "/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
-_LONGEST_FOLDER = 103 - len(_SOCKET)
 _PLACED_WITHIN = 120  # seconds in which one worker of all must have found a node
-# Read by TensorFlow, OpenMP and OpenBLAS when they are loaded, so they are set before.
-_THREADS = (
-    "TF_NUM_INTRAOP_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-)
-# What a cluster's nodes need of the program, besides the package; the last ones where they exist.
-_MODULES = ("neural_style_transfer", "evaluator", "preprocessing", "gallery", "video")
 
 
 @ray.remote(max_restarts=0, max_task_retries=0)
@@ -92,9 +71,13 @@ class _Member:
 
 
 class RayTeam:
-    """Workers in processes of their own; see cluster.Workers for arguments and errors."""
+    """Workers in processes of their own; see cluster.Workers for arguments and errors.
+
+    A program that is connected to Ray already, a notebook say, stays so.
+    """
 
     def __init__(self, make_worker, workers: int | None, address: str | None, ahead: int):
+        check_address(address)
         self._folder = None
         self._connected_here = not ray.is_initialized()
         self._members = []
@@ -102,8 +85,8 @@ class RayTeam:
         self._ahead = ahead
         try:
             if self._connected_here:
-                self._connect(workers, address)
-            self.count, options = _shares(workers, address)
+                self._folder = connect(workers, address)
+            self.count, options = shares(workers, address)
             self._actors = _Actor.options(**options)
             self._make_worker = ray.put(make_worker)
             self._since = time.monotonic()
@@ -147,39 +130,8 @@ class RayTeam:
             self._members = []
             self._make_worker = None
             if self._connected_here:
-                ray.shutdown()
-            if self._folder is not None:
-                _remove(self._folder)
+                disconnect(self._folder)
                 self._folder = None
-
-    def _connect(self, workers: int | None, address: str | None) -> None:
-        """Start Ray for local workers, or connect to the cluster at `address`."""
-        logging.getLogger("ray").setLevel(logging.ERROR)
-        # Ray prints ten lines about a worker that dies; here it is replaced, which is no news.
-        ray._private.worker._worker_logs_enabled = False
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if address is None:
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            if "RAY_AUTH_TOKEN_PATH" not in os.environ:
-                # Ray would leave a token in the user's home folder.
-                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            self._folder = _short_folder()
-            ray.init(
-                num_cpus=workers,
-                include_dashboard=False,
-                _temp_dir=str(self._folder),
-                _node_ip_address="127.0.0.1",
-                **quiet,
-            )
-            return
-        try:
-            ray.init(address=address, runtime_env={"py_modules": _program()}, **quiet)
-        except (OSError, RuntimeError, ValueError, RayError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise InputError(
-                "--address: expected a running Ray cluster, with this version of Ray and Python. "
-                f"Received: {address!r} ({reason})"
-            ) from None
 
     def _add_member(self) -> None:
         actor = self._actors.remote()
@@ -253,7 +205,7 @@ class RayTeam:
         jobs = _jobs(member)
         if not member.ready and own_fault:
             self._starts_failed += 1
-            if self._starts_failed >= MOST_DEATHS * self.count:
+            if self._starts_failed >= max(MOST_DEATHS, 2 * self.count):
                 raise RunStopped(
                     f"--workers: workers died {self._starts_failed} times while they started; "
                     "fewer of them need less memory"
@@ -304,82 +256,6 @@ class _Source:
 
 def _jobs(member: _Member) -> list[_Job]:
     return [job for _, job in member.queue if job is not None]
-
-
-def _shares(workers: int | None, address: str | None) -> tuple[int, dict]:
-    """How many workers, and the options of an actor: its part of the cores, a GPU if there are any.
-
-    Raises:
-        InputError: a cluster without a node.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpus = int(sum(node.get("GPU", 0) for node in nodes))
-    cores = [int(node["CPU"]) for node in nodes if node.get("CPU", 0) >= 1]
-    if workers is None:
-        workers = gpus or len(cores)
-    if workers < 1:
-        raise InputError("--address: expected a cluster with cores. Received: one without")
-    if 0 < gpus < workers:
-        warnings.warn(
-            f"--workers {workers}: {gpus} are used, one a GPU of the cluster", stacklevel=4
-        )
-        workers = gpus
-    if address is None:
-        threads, reserved = max(1, usable_cores() // workers), 1
-    else:
-        threads = reserved = cores_a_worker(cores, workers)
-    variables = {variable: str(threads) for variable in _THREADS}
-    if address is None:  # Ray hands on the folders of the script and of the shell alone
-        variables["PYTHONPATH"] = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
-    options = {"num_cpus": reserved, "runtime_env": {"env_vars": variables}}
-    if gpus:
-        options["num_gpus"] = 1
-    return workers, options | {"scheduling_strategy": "SPREAD"}
-
-
-def cores_a_worker(nodes: list[int], workers: int) -> int:
-    """The most cores for each of `workers`, none of which can be spread over two nodes.
-
-    Args:
-        nodes: the cores of each node.
-    """
-    for cores in range(max(nodes, default=1), 1, -1):
-        if sum(node // cores for node in nodes) >= workers:
-            return cores
-    return 1
-
-
-def _program() -> list[str]:
-    """The package and the modules beside it, which Ray copies to the nodes."""
-    package = Path(__file__).resolve().parent
-    modules = (package.parent / f"{name}.py" for name in _MODULES)
-    return [str(package), *(str(module) for module in modules if module.is_file())]
-
-
-def _short_folder() -> Path:
-    """A new folder for Ray's files, with a path short enough for its sockets.
-
-    Raises:
-        InputError: there is no such place.
-    """
-    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):
-        length = len(os.fsencode(Path(parent, "nst-12345678")))
-        if os.name == "nt" or length <= _LONGEST_FOLDER:  # Windows has no such sockets
-            with contextlib.suppress(OSError):
-                return Path(tempfile.mkdtemp(prefix="nst-", dir=parent))
-    raise InputError(
-        f"TMPDIR: expected a folder with a path of at most {_LONGEST_FOLDER - 13} bytes, for "
-        f"--workers. Received: {tempfile.gettempdir()!r}"
-    )
-
-
-def _remove(folder: Path) -> None:
-    """Remove Ray's files; its last processes may still write some while they end."""
-    for _ in range(50):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.1)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import random
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -405,57 +406,50 @@ def test_cores_a_worker(nodes, workers, cores):
     assert ray_session.cores_a_worker(nodes, workers) == cores
 
 
+# A cluster of two nodes.
+
+
 @with_ray
-def test_workers_that_cannot_be_made(temporary):
+def test_a_cluster_where_workers_cannot_start_and_a_node_is_removed(temporary):
     code = """
-        import os
+        import os, sys, time
+        from ray.cluster_utils import Cluster
         from style_transfer.cluster import Workers
         from style_transfer.errors import InputError
+        import test_cluster
+
+        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        second = nodes.add_node(num_cpus=1)
 
         def refuse():
             raise InputError("--weights: expected ...")
 
         for make_worker in (refuse, lambda: os._exit(1)):
             try:
-                with Workers(make_worker, workers=2) as team:
+                with Workers(make_worker, workers=2, address=nodes.address) as team:
                     list(team.map([1]))
             except Exception as error:
                 print(f"{type(error).__name__}: {error}")
+
+        with Workers(test_cluster.Sums, workers=2, address=nodes.address) as team:
+            found = {}
+            for outcome in team.map([(item, 0.05) for item in range(40)]):
+                assert outcome.failure is None, outcome.failure
+                found[outcome.index] = outcome.value
+                if len(found) == 15:
+                    nodes.remove_node(second)
+                if len(found) == 30:
+                    nodes.add_node(num_cpus=1)
+        test_cluster.check(found, 40)
+        nodes.shutdown()
+        print("all done")
     """
     assert answer(code, temporary).splitlines() == [
         "InputError: --weights: expected ...",
         "RunStopped: --workers: workers died 4 times while they started; fewer of them need less "
         "memory",
+        "all done",
     ]
-
-
-# A cluster of two nodes.
-
-
-@with_ray
-def test_a_node_removed_in_the_middle(temporary):
-    code = """
-        import os, sys, time
-        from ray.cluster_utils import Cluster
-        from style_transfer.cluster import Workers
-        import test_cluster
-
-        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-        second = nodes.add_node(num_cpus=1)
-        with Workers(test_cluster.Sums, workers=2, address=nodes.address) as team:
-            found = {}
-            for outcome in team.map([(item, 0.05) for item in range(60)]):
-                assert outcome.failure is None, outcome.failure
-                found[outcome.index] = outcome.value
-                if len(found) == 15:
-                    nodes.remove_node(second)
-                if len(found) == 45:
-                    nodes.add_node(num_cpus=1)
-        test_cluster.check(found, 60)
-        nodes.shutdown()
-        print("all done")
-    """
-    assert answer(code, temporary) == "all done\n"
     for left in temporary.iterdir():  # of the cluster, not of Workers
         shutil.rmtree(left)
 
@@ -471,3 +465,12 @@ def test_no_cluster_at_the_address():
 def test_no_address_at_all(address):
     with pytest.raises(InputError, match="--address: expected HOST:PORT or auto. Received: "):
         Workers(Sums, address=address)
+
+
+@with_ray
+def test_ray_is_connected_elsewhere_already(local):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(InputError, match="--address: expected the cluster that Ray is connect"):
+            Workers(Sums, address=address)
+    check(values(local.map(range(3))), 3)
