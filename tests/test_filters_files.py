@@ -15,7 +15,6 @@ from filter_files import (
     files,
     matconvnet_layers,
     torch_state,
-    write_matconvnet,
     write_npz,
     write_npz_compressed,
     write_state,

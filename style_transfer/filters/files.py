@@ -1,6 +1,5 @@
 """Filters from a file of Keras, NumPy, MatConvNet or PyTorch."""
 
-import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,8 +8,9 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from style_transfer.errors import InputError
+from style_transfer.filters.matconvnet import read_matconvnet
 from style_transfer.filters.torch_files import read_torch
-from style_transfer.vgg import IMAGENET_MEAN, Filters, kernel_shape, layer_names
+from style_transfer.vgg import Filters, kernel_shape, layer_names
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MATLAB = b"MATLAB 5.0"
@@ -59,7 +59,7 @@ def _read(path: Path, network: str) -> tuple[dict[str, np.ndarray], str]:
     if start[:8] == HDF5:
         return _read_hdf5(path), "caffe"
     if start == MATLAB:
-        return _read_matconvnet(path), "caffe"
+        return read_matconvnet(path), "caffe"
     raise InputError(
         "--weights: expected a .weights.h5, .h5, .npz, .mat (MATLAB 5.0) or .pth file. "
         f"Received: {str(path)!r}"
@@ -166,58 +166,3 @@ def _read_hdf5(path: Path) -> dict[str, np.ndarray]:
     with h5py.File(path, "r") as file:
         file.visititems(visit)
     return arrays
-
-
-def _read_matconvnet(path: Path) -> dict[str, np.ndarray]:
-    """MatConvNet's `imagenet-vgg-verydeep-16.mat` and `-19.mat`: a cell array of layers.
-
-    A convolution's struct has its kernel (width, height, in, out), RGB, and its bias in `weights`,
-    in older files in `filters` and `biases`.
-    """
-    from scipy.io import loadmat, whosmat
-
-    file = loadmat(path, variable_names=["layers", "meta", "normalization"])
-    cells = file.get("layers", np.zeros(0))
-    if cells.dtype != object:  # a DagNN's are no cells
-        names = ", ".join(_printable(name) for name, *_ in whosmat(path))
-        raise InputError(
-            "--weights: expected MatConvNet's VGG, a cell array `layers`. "
-            f"Received: {str(path)!r}, with {names or 'nothing in it'}"
-        )
-    _check_mean(path, file)
-    arrays = {}
-    for layer in (cell.flat[0] for cell in cells.flat if cell.dtype.names and cell.size):
-        if "weights" in layer.dtype.names:
-            pair = layer["weights"].ravel()
-        else:
-            pair = [layer[name] for name in ("filters", "biases") if name in layer.dtype.names]
-        if len(pair) < 2:
-            continue  # a ReLU, a pooling
-        name = re.sub(r"^conv(\d)_(\d)$", r"block\1_conv\2", str(layer["name"].item()))
-        kernel, bias = pair[0], pair[1]
-        if kernel.ndim == 4:
-            kernel = kernel.transpose(1, 0, 2, 3)
-            if name == "block1_conv1":
-                kernel = kernel[:, :, ::-1]
-        arrays[f"{name}/kernel"] = kernel
-        arrays[f"{name}/bias"] = bias.ravel()
-    return arrays
-
-
-def _check_mean(path: Path, file: dict) -> None:
-    """InputError where MatConvNet's file names another mean of its pictures than ours.
-
-    `averageImage` is a picture or one color, RGB. VGG-Face has VGG16's layers, and a mean of
-    129, 105, 94.
-    """
-    try:
-        options = file["meta"][0, 0] if "meta" in file else file
-        average = options["normalization"][0, 0]["averageImage"].reshape(-1, 3).mean(axis=0)
-    except (KeyError, ValueError, IndexError):  # none is named
-        return
-    if not np.allclose(average, IMAGENET_MEAN[::-1], atol=2):  # in pixel values
-        expected, found = (", ".join(f"{x:.4g}" for x in m) for m in (IMAGENET_MEAN[::-1], average))
-        raise InputError(
-            f"--weights: expected filters for pictures of mean color {expected}, ImageNet's. "
-            f"Received: {str(path)!r}, for {found}"
-        )
