@@ -1,46 +1,74 @@
-# Filters made here
+"""Filters made here, against full decompositions in float64."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from filter_files import LAYERS, image
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.linalg import subspace_angles
+
+from style_transfer.errors import InputError
+from style_transfer.filters import load_filters
+from style_transfer.filters.fitted import fitted_filters, leading_components, random_filters
+from style_transfer.network import feature_extractor
+from style_transfer.presets import make_settings
+from style_transfer.vgg import kernel_shape, layer_names
+
+FEW = {"content_layers": "block2_conv1", "style_layers": "block1_conv1"}
+SMALL = make_settings(**FEW)
+
+
+def load(source, settings=SMALL, images=None):
+    images = images or [image(24, 24, seed) for seed in (1, 2)]
+    return load_filters(source, settings, images, pytest.fail)
 
 
 @pytest.mark.parametrize("source", ["fitted", "random"])
 def test_made_filters_are_the_same_bytes_for_the_same_seed(source):
     (first, about), (second, again) = load(source), load(source)
-    assert about == again and about["source"] == source and len(about["sha256"]) == 64
+    assert about == again and about.source == source and len(about.sha256) == 64
+    assert about.file is None and about.convention == "caffe"
     for layer in LAYERS:
-        assert first[layer][0].tobytes() == second[layer][0].tobytes()
-        assert first[layer][1].tobytes() == second[layer][1].tobytes()
+        assert first.arrays[layer][0].tobytes() == second.arrays[layer][0].tobytes()
+        assert first.arrays[layer][1].tobytes() == second.arrays[layer][1].tobytes()
 
 
 def test_random_filters_have_he_s_variance_and_another_seed_gives_others():
-    first = weights.random_filters("vgg19", LAYERS, seed=0)
-    other = weights.random_filters("vgg19", LAYERS, seed=1)
+    first = random_filters("vgg19", LAYERS, seed=0)
+    other = random_filters("vgg19", LAYERS, seed=1)
     for name in LAYERS:
-        kernel, bias = first[name]
-        assert kernel.shape == weights.kernel_shape("vgg19", name) and not bias.any()
+        kernel, bias = first.arrays[name]
+        assert kernel.shape == kernel_shape("vgg19", name) and not bias.any()
         assert kernel.var() == pytest.approx(2 / (9 * kernel.shape[2]), rel=0.1)
-        assert (kernel != other[name][0]).all()
+        assert (kernel != other.arrays[name][0]).all()
 
 
 @pytest.mark.parametrize("network", ["vgg16", "vgg19"])
-def test_shapes_of_kernels_are_those_of_keras_applications(network, filters):
+def test_shapes_of_kernels_are_those_of_keras_applications(network):
     application = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[network]
     model = application(include_top=False, weights=None)
-    for layer in filters[network]:
-        assert weights.kernel_shape(network, layer) == model.get_layer(layer).kernel.shape
+    for layer in layer_names(network):
+        assert kernel_shape(network, layer) == model.get_layer(layer).kernel.shape
 
 
 @pytest.fixture(scope="module")
 def fitted():
     """Filters fitted to two pictures, up to block3_conv1, and the pictures."""
     layers = [*LAYERS, "block2_conv2", "block3_conv1"]
-    pictures = [preprocess(np.asarray(draw(48, 40, seed))) for seed in (1, 2)]
-    return weights.fitted_filters("vgg19", layers, pictures, 0, loudness=64), pictures
+    pictures = [image(48, 40, seed) for seed in (1, 2)]
+    return fitted_filters("vgg19", layers, pictures, 0, loudness=64).arrays, pictures
 
 
 def patches_before(layer, filters, pictures):
     """All 3 x 3 patches that a layer sees, (n, 9·C), edges continued."""
     rows = []
-    for image in pictures:
-        maps = image[0].astype(np.float64)
+    for picture in pictures:
+        maps = picture[0].astype(np.float64)
         for name in filters:
             if name.endswith("_conv1") and name != "block1_conv1":
                 high, wide = maps.shape[0] // 2, maps.shape[1] // 2
@@ -75,13 +103,13 @@ def test_fitted_filters_answer_about_as_loud_as_vgg_s_and_with_mean_0(layer, fit
 
 
 def test_fitted_filters_fit_the_network_that_a_system_s_weights_were_made_for():
-    pictures = [preprocess(np.asarray(draw(48, 40, seed))) for seed in (1, 2)]
+    pictures = [image(48, 40, seed) for seed in (1, 2)]
     loud, soft = (
-        weights.load_filters("fitted", make_settings(loss_scale=scale), LAYERS, pictures)[0]
+        load("fitted", make_settings(loss_scale=scale, **FEW), pictures)[0]
         for scale in ("keras", "pytorch")
     )
-    response = network.feature_extractor("vgg19", loud, LAYERS)(pictures[0])
-    softer = network.feature_extractor("vgg19", soft, LAYERS)(pictures[0])
+    response = feature_extractor(loud, SMALL, "float32", LAYERS)(pictures[0])
+    softer = feature_extractor(soft, SMALL, "float32", LAYERS)(pictures[0])
     for layer in LAYERS:
         assert_array_equal(softer[layer] * 64, response[layer])
 
@@ -120,8 +148,8 @@ def test_filters_beyond_the_components_are_silent(fitted):
 
 
 def test_filters_fitted_to_flat_pictures_are_finite():
-    flat = [preprocess(np.full((32, 32, 3), value, np.uint8)) for value in (0, 200)]
-    filters = weights.fitted_filters("vgg19", LAYERS, flat, 0)
+    flat = [np.full((1, 32, 32, 3), value, np.float32) for value in (-110, 90)]
+    filters = fitted_filters("vgg19", LAYERS, flat, 0).arrays
     assert all(np.isfinite(array).all() for pair in filters.values() for array in pair)
 
 
@@ -133,7 +161,7 @@ def test_leading_components_span_what_a_full_decomposition_finds(rows, size):
     data = rng.normal(size=(rows, size)) @ mixing
     data = (data - data.mean(axis=0)).astype(np.float32)
     count = 12
-    components, variance = weights.leading_components(data, count, np.random.default_rng(2))
+    components, variance = leading_components(data, count, np.random.default_rng(2))
     values, vectors = np.linalg.eigh(data.T.astype(np.float64) @ data / rows)
     values, vectors = values[::-1], vectors[:, ::-1]
     assert components.shape == (size, count) and variance.shape == (count,)
@@ -144,3 +172,37 @@ def test_leading_components_span_what_a_full_decomposition_finds(rows, size):
     assert np.rad2deg(angles.max()) < 5
     signs = np.sign(components[np.abs(components).argmax(axis=0), np.arange(count)])
     assert (signs == 1).all()
+
+
+@pytest.mark.parametrize("rows, columns", [(192, 15), (8, 300)])
+def test_a_picture_whose_side_vanishes_in_pooling_is_refused(rows, columns):
+    images = [image(24, 24, 1), image(rows, columns, 2)]
+    with pytest.raises(InputError) as error:
+        load("fitted", make_settings(), images)
+    message = str(error.value)
+    assert message.startswith("--weights fitted: expected pictures whose sides are at least 16")
+    assert message.endswith(f"Received: {rows} x {columns}")
+    load("fitted", SMALL, images)  # with one pooling they are large enough
+    load("random", make_settings(), images)
+
+
+@pytest.mark.parametrize("floatx", ["float64", "float16"])
+def test_keras_s_global_settings_change_nothing(floatx, tmp_path):
+    (tmp_path / "keras.json").write_text(
+        f'{{"image_data_format": "channels_first", "floatx": "{floatx}"}}'
+    )
+    program = """if True:
+        from test_filters_fitted import load
+        import keras
+        print(keras.config.image_data_format(), keras.config.floatx(), load("fitted")[1].sha256)
+    """
+    here = Path(__file__).parent
+    environment = os.environ | {
+        "KERAS_HOME": str(tmp_path),
+        "KERAS_BACKEND": keras.backend.backend(),
+        "PYTHONPATH": os.pathsep.join([str(here), str(here.parent), *sys.path]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["channels_first", floatx, load("fitted")[1].sha256]
