@@ -113,7 +113,7 @@ def _from_memory(source: Image.Image, what: str) -> Picture:
     name = "a PIL.Image"
     with _quiet_pillow():
         try:
-            image, alpha, remarks = _read(source, name, what)
+            image, alpha, remarks = _turned(*_read(source, name, what))
         except InputError:
             raise
         except Exception as error:  # it may be a damaged file that was opened but not yet decoded
@@ -207,7 +207,7 @@ def _quiet_libtiff() -> Iterator[None]:
 
 
 def _decode(data: bytes, name: str, what: str):
-    """See `_read`."""
+    """(image, alpha, remarks), as in `Picture`, of a file."""
     if kind_of(data[:256]) == "webp":
         Image._decompression_bomb_check(webp_size(data))
     with contextlib.ExitStack() as stack:
@@ -216,11 +216,12 @@ def _decode(data: bytes, name: str, what: str):
         file = stack.enter_context(Image.open(io.BytesIO(data)))
         if file.format == "TIFF":
             _tolerate_metadata(file)
-        image, alpha, remarks = _read(file, name, what)
+        read = _read(file, name, what)
         with contextlib.suppress(Exception):  # later frames may be damaged; they are not used
             if file.format in _SEVERAL and getattr(file, "is_animated", False):
-                remarks = (*remarks, f"{what}: {name} {_SEVERAL[file.format]}.")
-        return image, alpha, remarks
+                read[2].append(f"{what}: {name} {_SEVERAL[file.format]}.")
+    del file, stack  # its pixels make room for those that are turned
+    return _turned(*read)
 
 
 def _tolerate_metadata(file: Any) -> None:
@@ -286,10 +287,10 @@ def _check_size(size: tuple[int, int], name: str, what: str) -> None:
 
 
 def _read(file: Image.Image, name: str, what: str):
-    """Pixels of an opened picture.
+    """Pixels of an opened picture, as they lie.
 
     Returns:
-        (image, alpha, remarks), as in `Picture`.
+        (image, alpha, remarks, what turns the picture upright or None).
     """
     _check_size(file.size, name, what)
     file.load()
@@ -303,7 +304,16 @@ def _read(file: Image.Image, name: str, what: str):
             "read without orientation."
         )
     image, alpha, remark = _to_srgb(file, name, what)
-    remarks += remark
+    return image, alpha, remarks + remark, turn
+
+
+def _turned(
+    image: Image.Image,
+    alpha: Image.Image | None,
+    remarks: list[str],
+    turn: Image.Transpose | None,
+):
+    """(image, alpha, remarks) with the picture upright."""
     if turn is not None:
         image, alpha = image.transpose(turn), alpha and alpha.transpose(turn)
     return image, alpha, tuple(remarks)

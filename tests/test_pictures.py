@@ -218,7 +218,6 @@ def test_a_profile_of_grayscale_is_converted(tmp_path):
 
 
 @pytest.mark.parametrize("profile", [b"no profile at all", icc_profile(b"GRAY")])
-@pytest.mark.parametrize("profile", [b"no profile at all", icc_profile(b"GRAY")])
 def test_a_profile_that_does_not_fit_is_left_aside_with_a_remark(profile, tmp_path, capfd):
     found = read(Image.fromarray(PIXELS), tmp_path, icc_profile=profile)
     assert_array_equal(found.image, PIXELS)
@@ -300,10 +299,10 @@ def test_a_negative_resolution_keeps_no_picture_from_being_read(tmp_path):
 def test_damaged_exif_data_keep_no_picture_from_being_read(exif, ending, tmp_path, capfd):
     if ending == "tif":  # Pillow writes no damaged ones: garbage for the place of EXIF's directory
         own = Image.Exif()
-        own[0x8769] = {0x9003: "now"}
+        own.get_ifd(0x8769)[0x9003] = "now"
         file = io.BytesIO()
         Image.fromarray(PIXELS).save(file, "TIFF", exif=own)
-        at = file.getvalue().index(struct.pack("<HHI", 0x8769, 4, 1)) + 8
+        at = file.getvalue().index(struct.pack("<H", 0x8769)) + 8
         data = bytearray(file.getvalue())
         data[at : at + 4] = exif[-4:]
         (tmp_path / "picture.tif").write_bytes(data)
@@ -349,7 +348,7 @@ def test_the_first_of_several_pictures_is_used_with_a_remark(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "array", [PIXELS, PIXELS[:, :, 0], np.dstack([PIXELS, ALPHA]), PIXELS[::-1, ::2].swapaxes(0, 1)]
+    "array", [PIXELS, PIXELS[:, :, 0], np.dstack([PIXELS, ALPHA]), PIXELS[::-1, 1:].swapaxes(0, 1)]
 )
 def test_an_array_is_the_picture_that_pillow_makes_of_it(array):
     found, again = load_picture(array), load_picture(Image.fromarray(np.ascontiguousarray(array)))
@@ -409,8 +408,9 @@ def test_anything_else_is_refused_by_its_type(source, received):
 
 
 def test_a_damaged_file_that_pillow_has_opened_is_refused_in_one_line(tmp_path):
-    truncated(tmp_path)
-    with Image.open(tmp_path / "picture.png") as file, pytest.raises(InputError) as error:
+    draw(64, 64, seed=1).save(tmp_path / "whole.bmp")
+    (tmp_path / "picture.bmp").write_bytes((tmp_path / "whole.bmp").read_bytes()[:6000])
+    with Image.open(tmp_path / "picture.bmp") as file, pytest.raises(InputError) as error:
         load_picture(file, "BASE")
     assert str(error.value).startswith("BASE: expected a whole picture. Received: a PIL.Image")
 
