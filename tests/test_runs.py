@@ -870,7 +870,7 @@ JOURNAL_CHANGES = {
     "convention": lambda record: setattr(
         record, "filters", FilterSource("random", None, "3", "torch")
     ),
-    "settings": lambda record: setattr(record, "settings", make_settings(height=6)),
+    "settings": lambda record: setattr(record, "settings", make_settings(height=300)),
     "size": lambda record: record.sizes.__setitem__(0, Size(0, 6, 7, 0, 4)),
     "library": lambda record: record.versions.append({"keras": "other"}),
 }

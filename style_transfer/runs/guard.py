@@ -49,6 +49,7 @@ def check_free(files: RunFiles, inputs: list[tuple[str, Path]], overwrite: bool)
     Raises:
         InputError: naming the file in the way.
     """
+    check_writable(files)
     check_inputs_apart(files, inputs)
     present = [file for file in (files.record, *files.pictures().values()) if os.path.lexists(file)]
     if present and not overwrite:
@@ -56,7 +57,6 @@ def check_free(files: RunFiles, inputs: list[tuple[str, Path]], overwrite: bool)
             f"PREFIX: expected one without a run, or --overwrite, or --resume {files.prefix}. "
             f"Received: {str(files.prefix)!r}, which has {present[0].name}"
         )
-    check_writable(files)
     stranger = next((file for file in present if not is_ours(file)), None)
     if stranger is None and _is_strange(files.state):
         stranger = files.state

@@ -13,7 +13,7 @@ from style_transfer.paths import existing_file
 from style_transfer.pictures import Picture
 from style_transfer.runs.files import SUFFIXES, RunFiles, write_whole
 from style_transfer.paths import sha256_of_file
-from style_transfer.runs.guard import check_free, check_inputs_apart, run_files
+from style_transfer.runs.guard import check_free, check_inputs_apart, check_writable, run_files
 from style_transfer.runs.lock import locked
 from style_transfer.runs.record import PictureFile, Record
 from style_transfer.runs.resume import (
@@ -74,6 +74,7 @@ def new_run(
     files = None
     if prefix is not None:
         files = run_files(prefix, settings.output, sources.names())
+        check_writable(files)
         check_inputs_apart(files, named_files(sources, settings))
     inputs = load_inputs(sources, settings)
     sizes = plan(settings, *inputs.content.image.size)
