@@ -60,8 +60,10 @@ def test_help_needs_nothing_that_only_some_systems_have(tmp_path):
     assert "--style_weight" in done.stdout
 
 
-def test_a_picture_needs_nothing_that_only_some_systems_have(base, style, tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_picture_needs_nothing_that_only_some_systems_have(precision, base, style, tmp_path):
     options = ["--height", "32", "--iter", "1", "--evaluations", "2", "--weights", "fitted"]
+    options += ["--precision", precision]
     done = run([base, style, "p", *options], tmp_path, LIBRARIES)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "p.png").is_file()
