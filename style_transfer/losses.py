@@ -195,10 +195,19 @@ def gaussian(features) -> Gaussian:
 
 
 def square_root(covariance):
-    """The symmetric square root of a positive semidefinite matrix (N, N)."""
+    """The symmetric square root of a positive semidefinite matrix (N, N).
+
+    In float64, with `@` and `relu`: where Keras's `matmul` and `maximum` bring types together, they
+    turn float64 into float32 on PyTorch and JAX.
+    """
     values, vectors = ops.eigh(ops.cast(covariance, "float64"))
-    roots = ops.sqrt(ops.maximum(values, 0.0))
-    return ops.cast(ops.matmul(vectors * roots, ops.transpose(vectors)), "float32")
+    roots = _roots(values)
+    return ops.cast((vectors * roots) @ ops.transpose(vectors), "float32")
+
+
+def _roots(values):
+    """Square roots of eigenvalues; those that rounding makes negative count as 0."""
+    return ops.sqrt(ops.relu(values))
 
 
 def wasserstein(found: Moments, target: Gaussian):
@@ -217,15 +226,16 @@ def wasserstein(found: Moments, target: Gaussian):
     mean, root = target
     # In float64: roots of what float32 leaves of the many empty directions would add up.
     wide = ops.cast(root, "float64")
-    between = ops.matmul(ops.matmul(wide, ops.cast(covariance, "float64")), wide)
+    between = wide @ ops.cast(covariance, "float64") @ wide
     values, vectors = ops.eigh(ops.stop_gradient((between + ops.transpose(between)) / 2))
-    roots = ops.sqrt(ops.maximum(values, 0.0))
+    roots = _roots(values)
     # d tr(…)^½ = tr(½ C_S^½ (…)^-½ C_S^½ dC). Written out, since directions that are empty have no
     # slope, and the derivative of eigenvectors divides by differences of eigenvalues.
     full = values > ops.max(values) * EMPTY
-    inverse = ops.where(full, 0.5 / ops.where(full, roots, 1.0), 0.0)
-    half = ops.matmul(wide, vectors)
-    slope = ops.cast(ops.matmul(half * inverse, ops.transpose(half)), "float32")
+    inverse = 0.5 / ops.where(full, roots, ops.ones_like(roots))
+    inverse = ops.where(full, inverse, ops.zeros_like(inverse))
+    half = wide @ vectors
+    slope = ops.cast((half * inverse) @ ops.transpose(half), "float32")
     cross = ops.cast(ops.sum(roots), "float32")
     cross = cross + ops.sum(slope * (covariance - ops.stop_gradient(covariance)))
     spread = ops.sum(ops.square(root)) + ops.trace(covariance)
