@@ -134,7 +134,7 @@ def _cleaned(
     named = _matched(own, known)
     if len(found) == len(colors) and named == own:
         return picture.image, own, 0
-    labels = _labels(packed, np.asarray(found))
+    labels = _labels(packed, np.asarray(found), flat)
     pixels = np.array(named, np.uint8)[labels]
     moved = int((np.asarray(found)[labels] != packed).sum())
     return Image.fromarray(pixels), sorted(set(named)), moved
@@ -250,14 +250,42 @@ def _matched(own: list[Color], known: Sequence[Color]) -> list[Color]:
     return matched
 
 
-def _labels(packed: np.ndarray, found: np.ndarray) -> np.ndarray:
+def _certain(packed: np.ndarray, found: np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """The region of each pixel of a region's own color, as an index of `found`, else -1, (H, W).
+
+    A color that is a blend of two others, as gray is of black and white, also lies on the soft edge
+    between them; it is certain in squares only.
+    """
+    at = np.searchsorted(found, packed).clip(max=len(found) - 1)
+    colors = _vectors(found)
+    blends = [
+        len(found) > 2 and _is_blend(colors[i], np.delete(colors, i, axis=0))
+        for i in range(len(found))
+    ]
+    certain = found[at] == packed
+    if any(blends):
+        squares = np.zeros(packed.shape, bool)
+        middles = flat[1:-1, 1:-1]
+        rows, columns = packed.shape
+        for down in range(3):
+            for right in range(3):
+                squares[down : rows - 2 + down, right : columns - 2 + right] |= middles
+        certain &= squares | ~np.array(blends)[at]
+    return np.where(certain, at, -1)
+
+
+def _labels(packed: np.ndarray, found: np.ndarray, squares: np.ndarray) -> np.ndarray:
     """The region of each pixel, as an index of `found`, (H, W).
 
     Regions grow into soft edges pixel by pixel; where several meet, the one with the closest color
     takes the pixel. By color alone, a soft edge between black and white would be gray's.
+
+    Args:
+        packed: the mask's colors, (H, W).
+        found: its regions' colors, packed, sorted.
+        squares: see `_flat`.
     """
-    at = np.searchsorted(found, packed).clip(max=len(found) - 1)
-    labels = np.where(found[at] == packed, at, -1)
+    labels = _certain(packed, found, squares)
     labels = np.pad(labels, 1, constant_values=-1)
     padded = np.pad(packed, 1)
     colors = _vectors(found)
