@@ -63,7 +63,8 @@ def write_imagenet(keras_home: Path, network: str = "vgg19", seed: int = 7) -> I
             names = [f"{layer}_W_1:0", f"{layer}_b_1:0"]
             group.attrs["weight_names"] = [name.encode() for name in names]
             for name, array in zip(names, pair, strict=True):
-                group.create_dataset(name, data=array, compression="gzip", compression_opts=1)
+                options = {"chunks": array.shape, "compression": "gzip", "compression_opts": 1}
+                group.create_dataset(name, data=array, **options)
         layers.append("block5_pool")
         for layer in layers:
             group = file.require_group(layer)

@@ -5,7 +5,7 @@ where they are needed, so that the choice itself costs no start-up time.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -102,26 +102,33 @@ def reload_filters(
             f"--weights: expected {wanted}, or --overwrite. Received: {before.source} filters that "
             f"differ ({now.sha256[:12]}…), as with other pictures, another backend or processor"
         )
-    changed = None
-    for path in _places(before, settings, say, beside):
-        with suppress(OSError, ValueError):  # a name too long, a folder that may not be entered, …
-            if not path.is_file():
-                continue
-            if sha256_of_file(path) != before.sha256:
-                changed = changed or path
-                continue
-            filters, now = _read(before.source, path.absolute(), settings)
-            if _same(before, now):
-                return filters, now
-            raise InputError(
-                f"--weights: expected {wanted}, read as {before.convention}'s, or --overwrite. "
-                f"Received: {str(path)!r}, which this version reads as {now.convention}'s"
-            )
+    path, changed = _find(before, _places(before, settings, say, beside))
+    if path:
+        filters, now = _read(before.source, path.absolute(), settings)
+        if _same(before, now):
+            return filters, now
+        raise InputError(
+            f"--weights: expected {wanted}, read as {before.convention}'s, or --overwrite. "
+            f"Received: {str(path)!r}, which this version reads as {now.convention}'s"
+        )
     received = f"{str(changed)!r}, another file" if changed else "no such file"
     raise InputError(
         f"--weights: expected {wanted}, in {before.file!r} or beside the run's record, or "
         f"--overwrite. Received: {received}"
     )
+
+
+def _find(before: FilterSource, places: Iterable[Path]) -> tuple[Path | None, Path | None]:
+    """The first file with the filters' SHA-256; else None, and the first namesake with another."""
+    changed, name = None, Path(before.file or "").name
+    for path in places:
+        with suppress(OSError, ValueError):  # a name too long, a folder that may not be entered, …
+            if path.is_file():
+                if sha256_of_file(path) == before.sha256:
+                    return path, None
+                if path.name == name:
+                    changed = changed or path
+    return None, changed
 
 
 def _places(

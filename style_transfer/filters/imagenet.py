@@ -40,7 +40,7 @@ def cached_files(network: str) -> list[Path]:
     # os.path.expanduser leaves `~` where there is no home; Path's raises.
     home = os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras"))  # noqa: PTH111
     homes = [] if home.startswith("~") else [home]
-    if not os.access(home, os.W_OK):
+    if not homes or not os.access(home, os.W_OK):
         homes.append("/tmp/.keras")
     name = Path(_url(network)).name
     return [Path(folder, "models", name) for folder in homes]
