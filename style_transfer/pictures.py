@@ -216,7 +216,7 @@ def _decode(data: bytes, name: str, what: str):
             stack.enter_context(_quiet_libtiff())
         file = stack.enter_context(Image.open(io.BytesIO(data)))
         if file.format == "TIFF":
-            _tolerate_metadata(file)
+            stack.enter_context(_unturned(file))
         read = _read(file, name, what)
         with contextlib.suppress(Exception):  # later frames may be damaged; they are not used
             if file.format in _SEVERAL and getattr(file, "is_animated", False):
@@ -225,20 +225,21 @@ def _decode(data: bytes, name: str, what: str):
     return _turned(*read)
 
 
-def _tolerate_metadata(file: Any) -> None:
-    """Let a TIFF file be read whose metadata Pillow stumbles over once it has the pixels.
+@contextlib.contextmanager
+def _unturned(file: Any) -> Iterator[None]:
+    """Keep Pillow from reading all metadata of a TIFF file and turning it, once it has the pixels.
 
-    It then turns the picture by its orientation, too, as far as it gets.
+    The first may fail, the second is done by each version in its own way.
     """
-    load_end = file.load_end
 
-    def tolerant() -> None:
-        try:
-            load_end()
-        except Exception:  # see _from_file
-            file._size = file.im.size  # Pillow announces the size of the turned picture
+    def load_end() -> None:
+        file._size = file.im.size  # some versions announce the size of the turned picture
 
-    file.load_end = tolerant
+    file.load_end = load_end
+    try:
+        yield
+    finally:
+        del file.load_end
 
 
 def _decode_bare(data: bytes, error: Exception, name: str, what: str):
@@ -297,7 +298,7 @@ def _read(file: Image.Image, name: str, what: str):
     file.load()
     remarks = []
     try:
-        turn = _UPRIGHT.get(file.getexif().get(ExifTags.Base.Orientation))
+        turn = _UPRIGHT.get(_orientation(file))
     except Exception as error:  # as many kinds as for damaged pixels, see _from_file
         turn = None
         remarks.append(
@@ -306,6 +307,13 @@ def _read(file: Image.Image, name: str, what: str):
         )
     image, alpha, remark = _to_srgb(file, name, what)
     return image, alpha, remarks + remark, turn
+
+
+def _orientation(file: Any) -> int | None:
+    """The EXIF orientation of a picture that has been loaded and not been turned."""
+    if hasattr(file, "tag_v2"):  # TIFF, which Pillow turns as it loads it, but for `_unturned`
+        return file.tag_v2.get(ExifTags.Base.Orientation) if "load_end" in vars(file) else None
+    return file.getexif().get(ExifTags.Base.Orientation)
 
 
 def _turned(
