@@ -14,17 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError, features
+from PIL import ExifTags, Image, UnidentifiedImageError, features
 
 from style_transfer.containers import kind_of, webp_size, without_metadata
 from style_transfer.errors import InputError
 from style_transfer.paths import existing_file
 from style_transfer.settings import SMALLEST_SIDE
+from style_transfer.srgb import one_line, to_srgb
 
 LARGEST_FILE = 1 << 32  # bytes, the most that TIFF can address
-_STRIP = 1 << 19  # pixels converted at a time, so that no second copy of a poster is in memory
-_ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
-_COLOR_MODES = ("L", "RGB", "CMYK", "LAB")  # in which a color profile can apply
 _UPRIGHT = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -253,7 +251,7 @@ def _decode_bare(data: bytes, error: Exception, name: str, what: str):
         with contextlib.suppress(Exception):  # see _from_file
             image, alpha, remarks = _decode(bare, name, what)
             remark = (
-                f"{what}: the metadata of {name} are damaged ({_one_line(error)}): read without "
+                f"{what}: the metadata of {name} are damaged ({one_line(error)}): read without "
                 "orientation and color profile."
             )
             return image, alpha, (remark, *remarks)
@@ -264,7 +262,7 @@ def _refusal(error: Exception, name: str, what: str) -> InputError:
     """The line for a picture that could not be read."""
     if isinstance(error, UnidentifiedImageError):
         return InputError(f"{what}: expected a picture. Received: {name}")
-    reason = _one_line(error)
+    reason = one_line(error)
     if isinstance(error, Image.DecompressionBombError):
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         return InputError(f"{what}: expected at most {limit:,} pixels. Received: {name} ({reason})")
@@ -273,11 +271,6 @@ def _refusal(error: Exception, name: str, what: str) -> InputError:
     return InputError(
         f"{what}: expected a whole picture. Received: {name}, which is damaged ({reason})"
     )
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _check_size(size: tuple[int, int], name: str, what: str) -> None:
@@ -302,10 +295,10 @@ def _read(file: Image.Image, name: str, what: str):
     except Exception as error:  # as many kinds as for damaged pixels, see _from_file
         turn = None
         remarks.append(
-            f"{what}: the EXIF data of {name} are damaged ({_one_line(error)}): "
+            f"{what}: the EXIF data of {name} are damaged ({one_line(error)}): "
             "read without orientation."
         )
-    image, alpha, remark = _to_srgb(file, name, what)
+    image, alpha, remark = to_srgb(file, name, what)
     return image, alpha, remarks + remark, turn
 
 
@@ -326,79 +319,3 @@ def _turned(
     if turn is not None:
         image, alpha = image.transpose(turn), alpha and alpha.transpose(turn)
     return image, alpha, tuple(remarks)
-
-
-def _to_srgb(picture: Image.Image, name: str, what: str):
-    """(image, alpha, remarks) of a loaded picture that need not be upright, strip by strip."""
-    width, height = picture.size
-    image = Image.new("RGB", picture.size, "white")
-    alpha = None
-    remarks: list[str] = []
-    profile, largest = picture.info.get("icc_profile"), _largest_value(picture)
-    transform = None
-    step = max(1, _STRIP // width)
-    for top in range(0, height, step):
-        strip = picture.crop((0, top, width, min(height, top + step)))
-        strip, opacity = _colors_and_alpha(strip, largest)
-        if profile and not transform:
-            transform, remarks = _profile_transform(profile, strip.mode, name, what)
-            profile = profile if transform else None
-        if transform:
-            strip = ImageCms.applyTransform(strip, transform)
-        image.paste(strip.convert("RGB"), (0, top), opacity)  # without opacity, all of it
-        if opacity:
-            alpha = alpha or Image.new("L", picture.size)
-            alpha.paste(opacity, (0, top))
-    opaque = alpha is None or alpha.getextrema() == (255, 255)
-    return image, None if opaque else alpha, remarks
-
-
-def _colors_and_alpha(
-    picture: Image.Image, largest: float | None
-) -> tuple[Image.Image, Image.Image | None]:
-    """A picture in a mode to which its color profile can apply, and its opacity, mode L or None.
-
-    Args:
-        picture: in any mode.
-        largest: its white, where its values have more than 8 bits.
-    """
-    alpha = None
-    if largest is not None:
-        transparent = picture.info.get("transparency")
-        values = np.array(picture, dtype=np.float64)
-        if isinstance(transparent, int):
-            alpha = Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8))
-        if picture.mode == "F":
-            np.nan_to_num(values, copy=False)
-        np.rint(np.multiply(values, 255.0 / largest, out=values), out=values)
-        picture = Image.fromarray(np.clip(values, 0, 255, out=values).astype(np.uint8))
-    elif picture.mode in _ALPHA_MODES or "transparency" in picture.info:
-        gray = picture.mode in ("LA", "La")
-        picture = picture.convert("RGBA")
-        alpha = picture.getchannel("A")
-        picture = picture.getchannel("R") if gray else picture.convert("RGB")
-    elif picture.mode == "1":
-        picture = picture.convert("L")
-    elif picture.mode not in _COLOR_MODES:
-        picture = picture.convert("RGB")
-    return picture, alpha
-
-
-def _largest_value(picture: Image.Image) -> float | None:
-    """White in a picture of 16 or 32 bits: 65535; of floating point, 1, 255 or 65535."""
-    if picture.mode == "F":
-        brightest = picture.getextrema()[1]
-        return 1.0 if brightest <= 1 else 255.0 if brightest <= 255 else 65535.0
-    return 65535.0 if picture.mode == "I" or picture.mode.startswith("I;16") else None
-
-
-def _profile_transform(profile: bytes, mode: str, name: str, what: str):
-    """(transform, remarks): from a color profile to sRGB, or None and why not."""
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        srgb = ImageCms.createProfile("sRGB")
-        return ImageCms.buildTransform(source, srgb, mode, "RGB"), []
-    except Exception as error:  # see _from_file
-        return None, [
-            f"{what}: the color profile of {name} is unusable ({_one_line(error)}): read as sRGB."
-        ]

@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image, ImageCms, TiffImagePlugin, features
 from PIL.PngImagePlugin import PngInfo
 
-from style_transfer import pictures
+from style_transfer import srgb
 from style_transfer.errors import InputError
 from style_transfer.pictures import Picture, load_picture
 
@@ -237,7 +237,7 @@ def test_a_picture_is_the_same_whatever_strips_it_is_converted_in(tmp_path, monk
     picture = Image.fromarray(np.dstack([PIXELS, ALPHA]))
     whole = read(picture, tmp_path, icc_profile=icc_profile())
     for pixels in (1, 100):
-        monkeypatch.setattr(pictures, "_STRIP", pixels)
+        monkeypatch.setattr(srgb, "_STRIP", pixels)
         found = load_picture(tmp_path / "picture.png")
         assert_array_equal(found.image, whole.image)
         assert_array_equal(found.alpha, ALPHA)
