@@ -419,7 +419,11 @@ def charbonnier_variation(image):
     Returns:
         A scalar, in pixel values.
     """
-    image = ops.pad(image, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="symmetric")
+    return padded_variation(ops.pad(image, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="symmetric"))
+
+
+def padded_variation(image):
+    """`charbonnier_variation` of an image whose last row and column only serve as neighbors."""
     corner = image[:, :-1, :-1]
     down = ops.square(corner - image[:, 1:, :-1])
     right = ops.square(corner - image[:, :-1, 1:])

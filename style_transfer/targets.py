@@ -6,8 +6,9 @@ layer by layer: whole pictures, tiles and the training of style networks share i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -138,7 +139,7 @@ def style_targets(
         return StyleTargets()
     with backends.memory_for("the features of a style image"), backends.float64():
         for region, mask in ({None: None} if regions is None else regions).items():
-            visible = _masked(ops.convert_to_tensor(image), mask)
+            visible = masked(ops.convert_to_tensor(image), mask)
             for layer, features in network.one_by_one(visible):
                 statistics |= _statistics(layer, features, settings, region, mask)
     return StyleTargets(statistics)
@@ -217,17 +218,33 @@ def layer_losses(
 def _style_loss(features, kind: str, layer: str, targets: Targets, settings: Settings):
     """One kind of style loss at one layer: the sum over regions, and over the styles they have."""
     loss = 0.0  # added to, even the first part: gradients are summed in the order of these sums
-    layers = len(style_layers_in_use(settings)[kind])
     for region, mask in (targets.regions or {None: None}).items():
         inside = within(features, mask)
         if inside is None:
             continue  # a region too small for this layer
-        at = losses.LayerScale(settings.loss_scale, targets.size, losses.positions(inside), layers)
-        style_loss = losses.STYLE_LOSSES[kind]
-        for target, share in style_shares(targets, Place(region, kind, layer), settings):
-            part = share * style_loss.loss(style_loss.statistic(inside), target, at)
+        statistic = partial(losses.STYLE_LOSSES[kind].statistic, inside)
+        place, count = Place(region, kind, layer), losses.positions(inside)
+        for part in style_losses_at(place, statistic, count, targets, settings):
             loss = loss + part
     return ops.zeros((), "float32") if isinstance(loss, float) else loss
+
+
+def style_losses_at(
+    place: Place, statistic: Callable, positions: int, targets: Targets, settings: Settings
+) -> Iterator:
+    """Style losses of one place, one for each style that has it, times the style's share.
+
+    Args:
+        place: region, kind of loss and layer.
+        statistic: a function without arguments; returns the combination image's statistic there.
+        positions: how many positions the statistic is of.
+        targets: of at least this place.
+        settings: how losses are normalized.
+    """
+    layers = len(style_layers_in_use(settings)[place.kind])
+    at = losses.LayerScale(settings.loss_scale, targets.size, positions, layers)
+    for target, share in style_shares(targets, place, settings):
+        yield share * losses.STYLE_LOSSES[place.kind].loss(statistic(), target, at)
 
 
 def style_shares(targets: Targets, place: Place, settings: Settings) -> list[tuple[Any, float]]:
@@ -245,7 +262,7 @@ def style_shares(targets: Targets, place: Place, settings: Settings) -> list[tup
     return [(found[style], area * blend[style] / whole) for style in able]
 
 
-def _masked(image, mask: np.ndarray | None):
+def masked(image, mask: np.ndarray | None):
     """An image with zeros, the mean color, outside a region: nothing of other regions leaks in."""
     if mask is None:
         return image
@@ -262,10 +279,15 @@ def within(features, mask: np.ndarray | None):
     """
     if mask is None:
         return features
-    rows, columns = features.shape[1:3]
-    row = (np.arange(rows) * 2 + 1) * mask.shape[0] // (2 * rows)
-    column = (np.arange(columns) * 2 + 1) * mask.shape[1] // (2 * columns)
-    places = np.flatnonzero(mask[np.ix_(row, column)])
+    places = np.flatnonzero(mask_at(mask, features.shape[1:3]))
     if len(places) == 0:
         return None
     return ops.take(losses.flat(features), places, axis=0)[None, :, None, :]
+
+
+def mask_at(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A mask, bool (H, W), carried to a layer's (rows, columns) by nearest neighbor."""
+    rows, columns = size
+    row = (np.arange(rows) * 2 + 1) * mask.shape[0] // (2 * rows)
+    column = (np.arange(columns) * 2 + 1) * mask.shape[1] // (2 * columns)
+    return mask[np.ix_(row, column)]

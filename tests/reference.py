@@ -9,7 +9,7 @@ CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 
 
 def convolve(features, kernel, bias, borders="zeros"):
-    """3 x 3 convolution, behind the edge `zeros` or the edge `repeated`: (H, W, C) to (H, W, N)."""
+    """3 x 3 convolution, beyond the edge `zeros` or the edge `repeated`: (H, W, C) to (H, W, N)."""
     rows, columns, _ = features.shape
     mode = "edge" if borders == "repeated" else "constant"
     padded = np.pad(features, ((1, 1), (1, 1), (0, 0)), mode)
@@ -38,7 +38,7 @@ def pool(features, kind, borders="zeros"):
 
 
 def vgg(image, filters, network, layers, pooling, borders="zeros", taps="relu"):
-    """Features (M, N) by layer name, of an image (1, H, W, 3), behind the ReLU or before (conv)."""
+    """Features (M, N) by layer name, of an image (1, H, W, 3), after the ReLU or before (conv)."""
     features, wanted = image[0].astype(np.float64), {}
     for block, count in enumerate(CONVOLUTIONS[network], start=1):
         for number in range(1, count + 1):
@@ -132,14 +132,14 @@ def moments_loss(scale, f, s):
 def wasserstein_loss(scale, f, s):
     """Squared Wasserstein-2 distance between normal distributions (Olkin and Pukelsheim, 1982).
 
-    tr(C_S^½ C C_S^½)^½ is the sum of the singular values of F Sᵀ, centred, over √(M·M'): no root of a
-    matrix that may be singular.
+    tr(C_S^½ C C_S^½)^½ is the sum of the singular values of F Sᵀ, centered, over √(M·M'): no root
+    of a matrix that may be singular.
     """
     mean = ((f.mean(axis=0) - s.mean(axis=0)) ** 2).sum()
-    centred = [(x - x.mean(axis=0)) / np.sqrt(len(x)) for x in (f, s)]
-    triangles = [np.linalg.qr(x, mode="r") for x in centred]
+    centered = [(x - x.mean(axis=0)) / np.sqrt(len(x)) for x in (f, s)]
+    triangles = [np.linalg.qr(x, mode="r") for x in centered]
     cross = np.linalg.svd(triangles[0] @ triangles[1].T, compute_uv=False).sum()
-    distance = mean + sum((x**2).sum() for x in centred) - 2 * cross
+    distance = mean + sum((x**2).sum() for x in centered) - 2 * cross
     return distance / (s**2).mean(axis=0).sum() if scale == "relative" else distance
 
 

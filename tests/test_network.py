@@ -12,20 +12,42 @@ from conftest import draw
 from keras import ops
 from numpy.testing import assert_allclose
 
-import network
-from autodiff import value_and_grad
-from network import feature_extractor
-from preprocessing import preprocess
+from style_transfer import network
+from style_transfer.backends import value_and_grad
+from style_transfer.network import FeatureExtractor
+from style_transfer.presets import make_settings
+from style_transfer.vgg import IMAGENET_MEAN, Filters
+
+
+def preprocess(picture: np.ndarray) -> np.ndarray:
+    """RGB, uint8 (H, W, 3), as BGR minus mean, float32 (1, H, W, 3)."""
+    return picture.astype(np.float32)[None, :, :, ::-1] - IMAGENET_MEAN
+
+
+def extractor(
+    arrays: dict,
+    layers: list[str],
+    precision: str = "float32",
+    network_name: str = "vgg19",
+    convention: str = "caffe",
+    **choices,
+) -> FeatureExtractor:
+    """A network of these filters; its settings are those of VGG as it was trained."""
+    settings = make_settings(
+        network=network_name, **{"borders": "zeros", "pooling": "max", **choices}
+    )
+    filters = Filters(network_name, arrays, convention)
+    return network.feature_extractor(filters, settings, precision, layers)
 
 
 @pytest.mark.parametrize("pooling", ["max", "average", "l2"])
 @pytest.mark.parametrize(
     "size, borders", [((16, 24), "zeros"), ((19, 33), "zeros"), ((19, 33), "repeated")]
 )
-def test_features_are_those_of_a_plain_convolution_in_float64(filters, pooling, size, borders):
+def test_features_are_those_of_plain_convolutions(filters, pooling, size, borders):
     layers = ["block1_conv1", "block1_conv2", "block2_conv2", "block3_conv1"]
     image = preprocess(np.asarray(draw(*size, seed=5)))
-    model = feature_extractor("vgg19", filters["vgg19"], layers, pooling, borders=borders)
+    model = extractor(filters["vgg19"], layers, pooling=pooling, borders=borders)
     features = model(image)
     expected = reference.vgg(image, filters["vgg19"], "vgg19", layers, pooling, borders)
     assert set(features) == set(layers)
@@ -37,7 +59,7 @@ def test_features_are_those_of_a_plain_convolution_in_float64(filters, pooling, 
 
 
 @pytest.mark.parametrize("name", ["vgg16", "vgg19"])
-def test_with_max_pooling_it_is_the_network_of_keras_applications(filters, name):
+def test_network_is_keras_applications_s(filters, name):
     application = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}[name]
     whole = application(include_top=False, weights=None)
     for layer, (kernel, bias) in filters[name].items():
@@ -45,16 +67,17 @@ def test_with_max_pooling_it_is_the_network_of_keras_applications(filters, name)
     deepest = list(filters[name])[-1]
     image = preprocess(np.asarray(draw(32, 48, seed=6)))
     expected = keras.Model(whole.input, whole.get_layer(deepest).output)(image)
-    features = feature_extractor(name, filters[name], [deepest], "max")(image)
+    features = extractor(filters[name], [deepest], network_name=name)(image)
     assert_allclose(np.asarray(features[deepest]), np.asarray(expected), rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
-def test_a_wide_convolution_and_its_gradient_are_those_of_the_plain_one(padding):
+def test_wide_convolution_and_its_gradient(padding):
     rng = np.random.default_rng(1)
     kernel, bias = rng.normal(size=(3, 3, 5, 7)), rng.normal(size=7)
     image = rng.normal(size=(1, 9, 12, 5)).astype(np.float32)
-    layer = network.WideConv2D(7, 3, padding=padding)
+    layer = network.WideConv2D(7, 3, padding=padding, data_format="channels_last", dtype="float32")
+    layer.trainable = False
     layer.build(image.shape)
     layer.set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
     edge = 1 if padding == "same" else 0
@@ -71,7 +94,7 @@ def test_a_wide_convolution_and_its_gradient_are_those_of_the_plain_one(padding)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts TensorFlow's memory")
-def test_the_filters_of_a_compiled_network_that_nobody_uses_are_freed(filters, monkeypatch):
+def test_unused_filters_are_freed(filters, monkeypatch):
     import tensorflow as tf
 
     wide, transposed = [], network.TRANSPOSED["same"]
@@ -83,8 +106,8 @@ def test_the_filters_of_a_compiled_network_that_nobody_uses_are_freed(filters, m
     monkeypatch.setitem(network.TRANSPOSED, "same", counted)
 
     def use_another_one() -> None:
-        extractor = feature_extractor("vgg19", filters["vgg19"], ["block3_conv1"])
-        loss = value_and_grad(lambda x: ops.sum(extractor(x)["block3_conv1"])[None])
+        vgg = extractor(filters["vgg19"], ["block3_conv1"], pooling="max")
+        loss = value_and_grad(lambda x: ops.sum(vgg(x)["block3_conv1"])[None])
         loss(np.ones((1, 16, 16, 3), np.float32))
 
     def in_use_after_another_one() -> int:
@@ -98,7 +121,7 @@ def test_the_filters_of_a_compiled_network_that_nobody_uses_are_freed(filters, m
 
 
 def torch_picture(picture):
-    """A picture (H, W, 3), uint8, as torchvision normalises it, in RGB and float64."""
+    """A picture (H, W, 3), uint8, as torchvision normalizes it, in RGB and float64."""
     return (picture / 255.0 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
 
 
@@ -108,12 +131,10 @@ def rgb_filters(filters):
 
 
 @pytest.mark.parametrize("size, borders", [((16, 24), "zeros"), ((19, 33), "repeated")])
-def test_torch_s_input_is_exact_up_to_the_border(filters, size, borders):
+def test_torch_input_is_exact(filters, size, borders):
     layers = ["block1_conv1", "block1_conv2", "block2_conv1"]
     picture = np.asarray(draw(*size, seed=5))
-    model = feature_extractor(
-        "vgg19", filters["vgg19"], layers, "max", borders=borders, input_convention="torch"
-    )
+    model = extractor(filters["vgg19"], layers, convention="torch", borders=borders)
     features = model(preprocess(picture))
     expected = reference.vgg(
         torch_picture(picture)[None], rgb_filters(filters["vgg19"]), "vgg19", layers, "max", borders
@@ -123,7 +144,7 @@ def test_torch_s_input_is_exact_up_to_the_border(filters, size, borders):
         assert_allclose(found, expected[name], atol=1e-5 * expected[name].max())
 
 
-def test_filters_of_both_inputs_agree_inside_and_not_at_the_border(filters):
+def test_both_inputs_agree_inside_only(filters):
     """W·(x − μ) + b as filters of torch's input: the same but for what the padding stands for."""
     kernel, bias = (array.astype(np.float64) for array in filters["vgg19"]["block1_conv1"])
     mean, deviation = np.array([0.406, 0.456, 0.485]), np.array([0.225, 0.224, 0.229])  # BGR
@@ -133,7 +154,7 @@ def test_filters_of_both_inputs_agree_inside_and_not_at_the_border(filters):
     found = []
     for first, convention in ((filters["vgg19"]["block1_conv1"], "caffe"), (scaled, "torch")):
         few = {**filters["vgg19"], "block1_conv1": first}
-        model = feature_extractor("vgg19", few, ["block1_conv2"], input_convention=convention)
+        model = extractor(few, ["block1_conv2"], convention=convention)
         found.append(np.asarray(model(image)["block1_conv2"]))
     scale = found[0].max()
     inside = np.s_[:, 2:-2, 2:-2]
@@ -141,31 +162,30 @@ def test_filters_of_both_inputs_agree_inside_and_not_at_the_border(filters):
     assert np.abs(found[1] - found[0]).max() > 1e-3 * scale
 
 
-def test_torch_s_input_is_normalised_in_float32_under_bfloat16():
+def test_torch_input_is_normalized_in_float32():
     picture = np.asarray(draw(16, 16, seed=7))
-    assert network.torch_input().compute_dtype == "float32"
-    found = np.asarray(network.torch_input()(preprocess(picture)))
+    found = np.asarray(network._torch_input(preprocess(picture)))
     assert found.dtype == np.float32
     assert_allclose(found[0, :, :, ::-1], torch_picture(picture), atol=1e-6)
 
 
-def test_the_network_ends_at_the_deepest_layer_and_needs_no_filters_behind_it(filters):
+def test_network_ends_at_the_deepest_layer(filters):
     few = {name: filters["vgg16"][name] for name in ("block1_conv1", "block1_conv2")}
-    features = feature_extractor("vgg16", few, ["block1_conv2"])(np.zeros((1, 16, 16, 3)))
+    features = extractor(few, ["block1_conv2"], network_name="vgg16")(np.zeros((1, 16, 16, 3)))
     assert features["block1_conv2"].shape == (1, 16, 16, 64)
 
 
-def test_a_kernel_of_another_shape_is_refused(filters):
+def test_kernel_of_another_shape_is_refused(filters):
     wrong = {**filters["vgg16"], "block1_conv2": filters["vgg16"]["block2_conv1"]}
     with pytest.raises(ValueError):
-        feature_extractor("vgg16", wrong, ["block1_conv2"])
+        extractor(wrong, ["block1_conv2"], network_name="vgg16")
 
 
-def test_in_bfloat16_features_are_float32_and_close(filters):
+def test_bfloat16_features_are_close(filters):
     layers = ["block1_conv1", "block3_conv1"]
     image = preprocess(np.asarray(draw(24, 24, seed=7)))
-    exact = feature_extractor("vgg19", filters["vgg19"], layers, "average")(image)
-    rough = feature_extractor("vgg19", filters["vgg19"], layers, "average", "bfloat16")(image)
+    exact = extractor(filters["vgg19"], layers, pooling="average")(image)
+    rough = extractor(filters["vgg19"], layers, "bfloat16", pooling="average")(image)
     for name in layers:
         a, b = np.asarray(exact[name]), np.asarray(rough[name])
         assert b.dtype == np.float32
@@ -178,7 +198,7 @@ def test_in_bfloat16_features_are_float32_and_close(filters):
     "flags, expected",
     [(["avx2", "avx512f"], "float32"), (["avx512_bf16"], "bfloat16"), (["amx_bf16"], "bfloat16")],
 )
-def test_precision_is_chosen_by_what_the_processor_has(monkeypatch, linux, flags, expected):
+def test_precision_follows_the_processor(monkeypatch, linux, flags, expected):
     import cpuinfo
 
     def read_text(path):
@@ -187,7 +207,8 @@ def test_precision_is_chosen_by_what_the_processor_has(monkeypatch, linux, flags
         return f"processor\t: 0\nflags\t\t: fpu {' '.join(flags)} sse\n"
 
     cpu = SimpleNamespace(device="/job:localhost/device:CPU:0")
-    monkeypatch.setattr(network.ops, "zeros", lambda shape: cpu)
+    monkeypatch.setattr(network.ops, "zeros", lambda shape, dtype: cpu)
+    monkeypatch.setattr(network.backends, "bfloat16_units_help", lambda: True)
     monkeypatch.setattr(network.Path, "read_text", read_text)
     monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: {"flags": [] if linux else flags})
     assert network.processor_precision() == expected
@@ -195,7 +216,7 @@ def test_precision_is_chosen_by_what_the_processor_has(monkeypatch, linux, flags
 
 @pytest.mark.skipif("NST_TEST_WEIGHTS" not in os.environ, reason="NST_TEST_WEIGHTS is not set")
 @pytest.mark.parametrize("pooling", ["max", "average"])
-def test_real_filters_answer_as_a_plain_convolution_does(pooling):
+def test_real_filters(pooling):
     with np.load(os.environ["NST_TEST_WEIGHTS"]) as file:
         real = {
             name: (file[f"{name}/kernel"], file[f"{name}/bias"])
@@ -203,7 +224,7 @@ def test_real_filters_answer_as_a_plain_convolution_does(pooling):
         }
     image = preprocess(np.asarray(draw(20, 26, seed=8)))
     layers = ["block1_conv2", "block2_conv2"]
-    features = feature_extractor("vgg19", real, layers, pooling)(image)
+    features = extractor(real, layers, pooling=pooling)(image)
     expected = reference.vgg(image, real, "vgg19", layers, pooling)
     for name in layers:
         found = np.asarray(features[name]).reshape(expected[name].shape)

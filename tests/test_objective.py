@@ -1,5 +1,6 @@
 """The whole objective beside NumPy in float64: its value, its gradient, both shapes of it."""
 
+import dataclasses
 import os
 
 import keras
@@ -9,17 +10,16 @@ import reference
 from conftest import draw
 from numpy.testing import assert_allclose
 
-from losses import TOTAL_VARIATION_SHARE
-from network import FeatureExtractor, feature_extractor
-from objective import (
-    TERMS,
-    balanced_weights,
-    make_objective,
-    part_weights,
-    under_soft_noise,
-)
-from preprocessing import preprocess
-from settings import layers_in_use, make_settings
+from style_transfer import balance, objective
+from style_transfer.balance import under_soft_noise
+from style_transfer.events import TERMS
+from style_transfer.losses import TOTAL_VARIATION_SHARE
+from style_transfer.network import FeatureExtractor, feature_extractor
+from style_transfer.objective import make_loss_weights
+from style_transfer.presets import make_settings
+from style_transfer.settings import layers_in_use
+from style_transfer.targets import make_targets
+from style_transfer.vgg import IMAGENET_MEAN, Filters
 
 SCALES = ["keras", "relative", "gatys", "matconvnet", "pytorch"]
 SHALLOW = {
@@ -29,7 +29,18 @@ SHALLOW = {
 
 
 def image_of(size, seed):
-    return preprocess(np.asarray(draw(*size, seed)))
+    """BGR minus mean, float32 (1, *size, 3)."""
+    return np.asarray(draw(*size, seed), np.float32)[None, :, :, ::-1] - IMAGENET_MEAN
+
+
+def make_objective(network, content, styles, settings, masks=None, weights=None):
+    targets = make_targets(network, [content, *styles], settings, masks)
+    return objective.make_objective(network, targets, settings, weights)
+
+
+def balanced_weights(network, content, styles, settings):
+    targets = make_targets(network, [content, *styles], settings)
+    return balance.balanced_loss_weights(network, targets, settings)
 
 
 def features_in_float64(filters, settings, image):
@@ -76,12 +87,11 @@ def extractor(filters):
         layers = layers_in_use(settings)
         key = settings.network, settings.pooling, settings.taps, *layers
         if key not in built:
+            # The reference's edges are of zeros, as VGG was trained.
             built[key] = feature_extractor(
-                settings.network,
-                filters[settings.network],
-                layers,
-                settings.pooling,
-                taps=settings.taps,
+                Filters(settings.network, filters[settings.network]),
+                dataclasses.replace(settings, borders="zeros"),
+                "float32",
             )
         return built[key]
 
@@ -135,7 +145,7 @@ USUAL = {"block2_conv2": 1}, {"block1_conv1": 0.7, "block2_conv1": 0.3}
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("case", CASES)
-def test_each_term_is_that_of_the_formulas(filters, extractor, scale, case):
+def test_terms_are_their_formulas(filters, extractor, scale, case):
     choices, sizes, blend = CASES[case]
     settings = make_settings(loss_scale=scale, **{**SHALLOW, **choices})
     content, image = image_of((28, 20), 1), image_of((28, 20), 2)
@@ -147,7 +157,7 @@ def test_each_term_is_that_of_the_formulas(filters, extractor, scale, case):
     assert_allclose(terms, expected, rtol=1e-5)
 
 
-def test_without_weights_the_five_style_layers_count_a_fifth_each(filters, extractor):
+def test_default_style_layers_count_a_fifth_each(filters, extractor):
     settings = make_settings(loss_scale="keras")
     content, image, style = (image_of((32, 32), seed) for seed in (1, 2, 3))
     terms, _ = make_objective(extractor(settings), content, [style], settings)(image)
@@ -163,7 +173,7 @@ def test_without_weights_the_five_style_layers_count_a_fifth_each(filters, extra
     + [("gatys", "average", "cached"), ("matconvnet", "average", "batch")]
     + [("pytorch", "max", "batch")],
 )
-def test_the_gradient_is_that_of_central_differences(filters, extractor, scale, pooling, targets):
+def test_gradient_is_the_finite_difference(filters, extractor, scale, pooling, targets):
     settings = make_settings(
         loss_scale=scale,
         pooling=pooling,
@@ -183,7 +193,7 @@ def test_the_gradient_is_that_of_central_differences(filters, extractor, scale, 
 
 
 @pytest.mark.parametrize("targets", ["cached", "batch"])
-def test_normalized_gradients_pull_at_each_layer_with_its_weight(filters, extractor, targets):
+def test_normalized_gradients(filters, extractor, targets):
     settings = make_settings(
         normalize_gradients=True,
         optimizer="adam",
@@ -218,7 +228,7 @@ def test_normalized_gradients_pull_at_each_layer_with_its_weight(filters, extrac
     assert_slopes_agree(pulled, image, gradient, 1e-4)
 
 
-def test_the_same_image_has_the_same_gradient_to_the_bit_every_time(extractor):
+def test_gradient_is_the_same_every_time(extractor):
     # Sums in changing order showed at 400 rows, but not at 300: so a picture of a usual size.
     settings = make_settings("keras-2", content_weight=0, style_layers="block1_conv1,block2_conv1")
     content, style, image = (image_of((400, 601), seed) for seed in (1, 2, 3))
@@ -227,7 +237,7 @@ def test_the_same_image_has_the_same_gradient_to_the_bit_every_time(extractor):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts TensorFlow's memory")
-def test_no_layer_s_style_loss_holds_memory_while_another_one_s_is_computed(extractor):
+def test_layers_take_memory_in_turn(extractor):
     import tensorflow as tf
 
     content, style, image = (image_of((200, 300), seed) for seed in (1, 2, 3))
@@ -278,7 +288,7 @@ def test_batch_and_cached_targets_agree(extractor, network, size, styles, scale)
 
 @pytest.mark.parametrize("targets", ["cached", "batch"])
 @pytest.mark.parametrize("style_loss", ["gram", "gram+histogram"])
-def test_balanced_weights_give_each_part_of_the_gradient_its_share(extractor, style_loss, targets):
+def test_balanced_weights_give_each_part_its_share(extractor, style_loss, targets):
     settings = make_settings(
         style_loss=style_loss,
         histogram_layers="block1_conv1:0.5",
@@ -300,14 +310,14 @@ def test_balanced_weights_give_each_part_of_the_gradient_its_share(extractor, st
     }
     if style_loss == "gram":
         del shares["histogram block1_conv1"]
-    assert part_weights(settings) == pytest.approx(shares)
+    assert make_loss_weights(settings) == pytest.approx(shares)
     for name, share in shares.items():
         alone = {**dict.fromkeys(weights, 0.0), name: weights[name]}
         _, gradient = make_objective(*about, weights=alone)(image)
         assert np.linalg.norm(gradient) == pytest.approx(share, rel=1e-4)
 
 
-def test_balanced_weights_make_up_for_the_scale_of_the_losses(extractor):
+def test_balanced_weights_undo_the_loss_scale(extractor):
     content, style, image = (image_of((28, 20), seed) for seed in (1, 2, 3))
     gradients = []
     for scale in ("relative", "keras", "pytorch"):
@@ -327,14 +337,14 @@ def test_balanced_weights_of_flat_pictures_are_finite(extractor):
 
 
 @pytest.mark.parametrize("targets", ["cached", "batch"])
-def test_a_picture_has_no_distance_from_itself(extractor, targets):
+def test_picture_has_no_distance_from_itself(extractor, targets):
     settings = make_settings(targets=targets, tv_weight=0, **SHALLOW)
     image = image_of((20, 20), 1)
     terms, _ = make_objective(extractor(settings), image, [image], settings)(image)
     assert_allclose(terms, 0, atol=1e-9)
 
 
-def test_a_flat_picture_has_a_finite_gradient(extractor):
+def test_flat_picture_has_a_finite_gradient(extractor):
     for pooling in ("average", "max", "l2"):
         settings = make_settings(pooling=pooling, **SHALLOW)
         black = np.zeros((1, 16, 16, 3), np.float32)
@@ -362,7 +372,7 @@ PRESETS = {
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_s_terms_are_those_of_its_formulas(filters, extractor, preset):
+def test_presets_are_their_formulas(filters, extractor, preset):
     content_weight, style_weight, layers = PRESETS[preset]
     by_hand = make_settings(  # what the formulas are taken with owes nothing to the preset
         loss_scale={"tensorflow-vgg19": "matconvnet"}.get(preset, preset),
@@ -416,9 +426,7 @@ def expected_style(filters, settings, style, image):
     [("moments", 1e-5), ("wasserstein", 1e-4), ("histogram", 1e-2), ("gram+histogram", 1e-2)],
 )
 @pytest.mark.parametrize("scale, targets", [("relative", "cached"), ("keras", "batch")])
-def test_the_style_term_is_that_of_its_formula(
-    filters, extractor, style_loss, tolerance, scale, targets
-):
+def test_style_term_is_its_formula(filters, extractor, style_loss, tolerance, scale, targets):
     settings = make_settings(
         style_loss=style_loss,
         loss_scale=scale,
@@ -434,7 +442,7 @@ def test_the_style_term_is_that_of_its_formula(
 
 
 @pytest.mark.parametrize("style_loss", ["moments", "wasserstein"])
-def test_the_style_term_s_gradient_is_that_of_central_differences(filters, extractor, style_loss):
+def test_style_gradient_is_the_finite_difference(filters, extractor, style_loss):
     settings = make_settings(style_loss=style_loss, content_weight=0, tv_weight=0, **SHALLOW)
     image, style = image_of((12, 14), 2), image_of((16, 13), 3)
     _, gradient = make_objective(extractor(settings), image, [style], settings)(image)
@@ -445,7 +453,7 @@ def test_the_style_term_s_gradient_is_that_of_central_differences(filters, extra
     assert_slopes_agree(loss, image, gradient, 1e-3)
 
 
-def test_the_histogram_term_s_gradient_takes_the_matched_features_as_constant(filters, extractor):
+def test_histogram_gradient_takes_matched_features_as_constant(filters, extractor):
     settings = make_settings(
         style_loss="histogram",
         loss_scale="keras",
@@ -469,7 +477,7 @@ def test_the_histogram_term_s_gradient_takes_the_matched_features_as_constant(fi
 
 @pytest.mark.parametrize("style_loss", ["histogram", "wasserstein", "moments"])
 @pytest.mark.parametrize("taps", ["relu", "conv"])
-def test_a_flat_picture_and_a_black_style_have_finite_terms(extractor, style_loss, taps):
+def test_flat_pictures_have_finite_style_terms(extractor, style_loss, taps):
     settings = make_settings(style_loss=style_loss, taps=taps, **SHALLOW, **TWO_LAYERS)
     black, picture = np.zeros((1, 16, 18, 3), np.float32), image_of((16, 18), 1)
     for image, style in [(black, black), (black, picture), (picture, black)]:
@@ -522,7 +530,7 @@ def masked_style(filters, settings, styles, image, masks, blend):
     return settings.style_weight * total
 
 
-def test_with_masks_the_style_term_is_the_sum_over_regions_by_their_area(filters, extractor):
+def test_masks_sum_over_regions_by_area(filters, extractor):
     settings = make_settings(style_blend="3,1", **SHALLOW)
     content, image = image_of((28, 20), 1), image_of((28, 20), 2)
     styles = [image_of((24, 36), 3), image_of((22, 30), 4)]
@@ -560,7 +568,7 @@ def test_regions_do_not_leak(extractor, style_loss):
     assert np.abs(after_whole[1] - before_whole[1]).max() > 0
 
 
-def test_one_region_everywhere_is_as_no_mask(extractor):
+def test_one_region_everywhere_is_no_mask(extractor):
     settings = make_settings(**SHALLOW)
     content, image, style = image_of((28, 20), 1), image_of((28, 20), 2), image_of((21, 35), 3)
     masks = [{RED: np.ones((28, 20), bool)}, {RED: np.ones((21, 35), bool)}]
@@ -573,7 +581,7 @@ def test_one_region_everywhere_is_as_no_mask(extractor):
 @pytest.mark.parametrize(
     "where, style_loss", [("content", "gram"), ("style", "gram+histogram"), ("both", "wasserstein")]
 )
-def test_a_region_too_small_for_deep_layers_counts_where_it_is_seen(extractor, where, style_loss):
+def test_small_region_counts_where_it_is_seen(extractor, where, style_loss):
     settings = make_settings(style_loss=style_loss, tv_weight=0)
     image, style = image_of((48, 48), 2), image_of((48, 48), 3)
     speck = np.zeros((48, 48), bool)
@@ -585,7 +593,7 @@ def test_a_region_too_small_for_deep_layers_counts_where_it_is_seen(extractor, w
     assert np.isfinite(terms).all() and np.isfinite(gradient).all() and terms[1] > 0
 
 
-def test_regions_that_no_style_has_at_a_size_leave_no_style_term(extractor):
+def test_region_of_no_style_has_no_style_term(extractor):
     settings = make_settings(**SHALLOW)
     image = image_of((20, 20), 2)
     masks = [{RED: np.ones((20, 20), bool)}, {BLUE: np.ones((20, 20), bool)}]
@@ -596,7 +604,7 @@ def test_regions_that_no_style_has_at_a_size_leave_no_style_term(extractor):
 
 @pytest.mark.skipif("NST_TEST_WEIGHTS" not in os.environ, reason="NST_TEST_WEIGHTS is not set")
 @pytest.mark.parametrize("scale", SCALES)
-def test_with_real_filters_each_term_is_that_of_the_formulas(scale):
+def test_real_filters(scale):
     names = [f"block{block}_conv{number}" for block in (1, 2, 3) for number in (1, 2, 3, 4)]
     with np.load(os.environ["NST_TEST_WEIGHTS"]) as file:
         real = {
@@ -609,7 +617,8 @@ def test_with_real_filters_each_term_is_that_of_the_formulas(scale):
     )
     layers = {"block3_conv2": 1}, {"block1_conv1": 0.5, "block3_conv1": 0.5}
     content, image, style = (image_of((30, 26), seed) for seed in (1, 2, 3))
-    model = feature_extractor("vgg19", real, [*layers[0], *layers[1]], "average")
+    zeros = dataclasses.replace(settings, borders="zeros")
+    model = feature_extractor(Filters("vgg19", real), zeros, "float32")
     terms, _ = make_objective(model, content, [style], settings)(image)
     expected = expected_terms({"vgg19": real}, settings, content, [style], image, layers, [1])
     assert_allclose(terms, expected, rtol=1e-5)

@@ -60,13 +60,15 @@ def _import_keras() -> str:
 
 def _fault_of_installation(error: Exception) -> str | None:
     """What is wrong with the user's installation, in one line; None where it is something else."""
+    config = sys.modules.get("keras.src.backend.config")
+    backend = getattr(config, "_BACKEND", None)
     if isinstance(error, ModuleNotFoundError) and error.name:
         missing = error.name.split(".")[0]
         if missing == "keras":
             return f"keras: expected version 3, installed. Received: {error}"
-        return _backend_expected(missing) if missing in (*BACKENDS, "jaxlib") else None
-    config = sys.modules.get("keras.src.backend.config")
-    backend = getattr(config, "_BACKEND", None)
+        if missing not in (*BACKENDS, "jaxlib"):
+            return None
+        return _backend_expected(backend or missing)  # Keras may need it before its settings
     if "backend" in str(error) and backend is not None and backend not in BACKENDS:
         return _backend_expected(backend)
     if _raised_in(error, ("backend", "config.py")):
@@ -89,12 +91,19 @@ def _backend_expected(received: object) -> str:
         where = "KERAS_BACKEND or keras.json"
     else:
         where = str(_configuration_file())
-    installed = " or ".join(name for name in BACKENDS if importlib.util.find_spec(name))
-    known = received in (*BACKENDS, "jaxlib")
+    installed = " or ".join(filter(_installed, BACKENDS))
     return (
         f"{where}: expected a backend that is installed, {installed or 'but none is'}. "
-        f"Received: {received!r}" + (", which is not installed" if known else "")
+        f"Received: {received!r}" + (", which is not installed" if received in BACKENDS else "")
     )
+
+
+def _installed(name: str) -> bool:
+    """Whether a package can be found."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
 
 
 def _configuration_file() -> Path:
