@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from style_transfer.filters import load_filters, reload_filters
+from style_transfer.errors import InputError
+from style_transfer.filters import MADE, load_filters, reload_filters
+from style_transfer.filters.normalized import normalized_filters
 from style_transfer.network import processor_precision
 from style_transfer.runs.environment import environment
 from style_transfer.runs.opening import beside
 from style_transfer.runs.run import Run
-from style_transfer.vgg import Filters
+from style_transfer.vgg import Filters, FilterSource
 
 
 def filters_of_run(run: Run, images: list[np.ndarray]) -> Filters:
@@ -28,17 +30,31 @@ def filters_of_run(run: Run, images: list[np.ndarray]) -> Filters:
     """
     record, settings = run.record, run.record.settings
     folder = run.files.prefix.parent.absolute() if run.files else None
-    before = record.filters
-    if before is None or run.options.overwrite:
-        filters, source = load_filters(settings.weights, settings, images, run.say)
-    else:
-        if before.file and not Path(before.file).exists() and folder and record.filters_beside:
-            before = dataclasses.replace(before, file=str(folder / record.filters_beside))
-        filters, source = reload_filters(before, settings, images, run.say, folder)
+    filters, source = _load(run, images, folder)
     record.filters, record.filters_beside = source, beside(source.file, folder)
     if settings.precision == "auto":
         record.precision = record.precision or processor_precision()
     else:
         record.precision = settings.precision
     record.versions.append(environment())
+    if settings.normalize_filters:
+        filters = normalized_filters(filters, images, settings)
     return filters
+
+
+def _load(run: Run, images: list[np.ndarray], folder: Path | None) -> tuple[Filters, FilterSource]:
+    """The filters that a run began with; those that its settings ask for where it has none yet."""
+    record, settings = run.record, run.record.settings
+    before = record.filters
+    if before is None:
+        return load_filters(settings.weights, settings, images, run.say)
+    if before.file and not Path(before.file).exists() and folder and record.filters_beside:
+        before = dataclasses.replace(before, file=str(folder / record.filters_beside))
+    try:
+        return reload_filters(before, settings, images, run.say, folder)
+    except InputError:
+        if not run.options.overwrite:
+            raise
+    # What `auto` once chose, it stays with.
+    source = before.source if before.source in MADE else settings.weights
+    return load_filters(source, settings, images, run.say)
