@@ -55,7 +55,7 @@ def fitted_filters(
         kernel, bias = _half_whitened(patches, shape[3], rng)
         arrays[name] = (kernel.reshape(shape), bias)
         maps = [_convolved(features, *arrays[name]) for features in maps]
-    before = 1.0  # of the pictures, whose range the first layer's filters have taken in
+    before = np.float32(1)  # of the pictures, whose range the first layer's filters have taken in
     for name, (kernel, bias) in arrays.items():
         response = np.float32(loudness * 2 ** (block_of(name) - 1))
         arrays[name] = kernel * (response / before), bias * response

@@ -2,10 +2,10 @@
 
 import contextlib
 import hashlib
-import inspect
 import io
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +70,7 @@ def imagenet_file(network: str, say: Callable[[str], None]) -> Path:
 
 
 def _url(network: str) -> str:
-    return inspect.getmodule(APPLICATIONS[network]).WEIGHTS_PATH_NO_TOP
+    return sys.modules[APPLICATIONS[network].__module__].WEIGHTS_PATH_NO_TOP
 
 
 def _has_md5(path: Path, expected: str) -> bool:

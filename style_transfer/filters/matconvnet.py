@@ -149,31 +149,34 @@ def _matrix(data: memoryview, order: str) -> Any:
     """The value of a matrix element, see `read_mat`."""
     if not len(data):
         return np.zeros(0)
-    flags, shape, _, *parts = _elements(data, order)
-    kind = _numbers(*flags, order)[0] & 0xFF
-    shape = tuple(int(side) for side in _numbers(*shape, order))
-    if min(shape) < 0:
-        raise ValueError("a shape in it is wrong")
+    flags, sides, _, *parts = _elements(data, order)
+    kind = int(_numbers(*flags, order)[0]) & 0xFF
     if kind == CELL:
         return [_matrix(content, order) for _, content in parts]
     if kind == STRUCT:
-        (_, length), (_, names), *values = parts
-        length = int(np.frombuffer(length, order + "i4")[0])
-        names = [
-            bytes(names[i : i + length]).split(b"\0")[0].decode("latin-1")
-            for i in range(0, len(names), max(length, 1))
-        ]
-        values = [_matrix(content, order) for _, content in values]
-        count = len(names) or 1
-        return [
-            dict(zip(names, values[i : i + count], strict=True))
-            for i in range(0, len(values), count)
-        ]
+        return _structs([content for _, content in parts], order)
     if kind == TEXT:
         return bytes(parts[0][1]).decode("latin-1").replace("\0", "") if parts else ""
     if kind <= SPARSE:
         return None
+    shape = tuple(int(side) for side in _numbers(*sides, order))
+    if min(shape) < 0:
+        raise ValueError("a shape in it is wrong")
     return _numbers(*parts[0], order).reshape(shape, order="F")
+
+
+def _structs(parts: list[memoryview], order: str) -> list[dict[str, Any]]:
+    """A struct array from the length of its names, the names, and all values, struct by struct."""
+    length = max(int(np.frombuffer(parts[0], order + "i4")[0]), 1)
+    names = [
+        bytes(parts[1][i : i + length]).split(b"\0")[0].decode("latin-1")
+        for i in range(0, len(parts[1]), length)
+    ]
+    values = [_matrix(content, order) for content in parts[2:]]
+    count = len(names) or 1
+    return [
+        dict(zip(names, values[i : i + count], strict=True)) for i in range(0, len(values), count)
+    ]
 
 
 def _numbers(kind: int, data: memoryview, order: str) -> np.ndarray:

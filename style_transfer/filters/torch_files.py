@@ -55,12 +55,13 @@ def read_torch(path: Path, network: str) -> tuple[dict[str, np.ndarray], str]:
             by_caffe_names |= _short(owner).startswith("conv")
             kernel = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
             arrays[f"{layer}/kernel"] = kernel
-    kernel, bias = arrays.get("block1_conv1/kernel"), arrays.get("block1_conv1/bias")
-    if kernel is None or bias is None or kernel.shape != (3, 3, 3, 64) or bias.shape != (64,):
-        return arrays, "torch"  # refused for it by whoever looks for the layer
-    convention, order = ("caffe", "BGR") if by_caffe_names else recognized(kernel, bias)
+    first = arrays.get("block1_conv1/kernel", np.zeros(0))
+    bias = arrays.get("block1_conv1/bias", np.zeros(0))
+    if first.shape != (3, 3, 3, 64) or bias.shape != (64,):
+        return arrays, "torch"  # whoever looks for the layer refuses it
+    convention, order = ("caffe", "BGR") if by_caffe_names else recognized(first, bias)
     if order == "RGB":
-        arrays["block1_conv1/kernel"] = kernel[:, :, ::-1]
+        arrays["block1_conv1/kernel"] = first[:, :, ::-1]
     return arrays, convention
 
 
