@@ -75,7 +75,7 @@ def _convolved(features: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np
     """Features (1, H, W, C) after a layer and its ReLU, (1, H, W, N), edges repeated."""
     edge = ((0, 0), (1, 1), (1, 1), (0, 0))
     padded = np.pad(features, edge, "edge")
-    answer = ops.conv(padded, kernel, data_format="channels_last") + bias
+    answer = ops.add(ops.conv(padded, kernel, data_format="channels_last"), bias)
     return ops.convert_to_numpy(ops.relu(answer))
 
 
