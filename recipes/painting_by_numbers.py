@@ -1,18 +1,22 @@
-"""A painting from a plan of coloured regions, without a content picture.
+"""A painting from a plan of colored regions, without a content picture.
 
 Risser, Wilmot and Barnes, arXiv 1701.08893, section 5, "painting by numbers": STYLE_MASK says which
 part of the painting is what, CONTENT_MASK where that is to be in the new picture. Each region is
 painted from noise with the style loss of its own region alone. Masks are PNG pictures of a few flat
-colours; a colour of CONTENT_MASK must be in STYLE_MASK too. PREFIX.png is the painting.
+colors; a color of CONTENT_MASK must be in STYLE_MASK too. PREFIX.png is the painting.
 """
 
 import sys
 
-from sheet import run_recipe  # first: the path
+try:
+    from recipes.command import Recipe, run_recipe
+except ModuleNotFoundError:
+    import not_installed  # noqa: F401 (ends the process)
 
 from neural_style_transfer import transfer
-from preprocessing import load_picture, size_for
-from settings import make_settings
+from preprocessing import size_for
+from style_transfer.pictures import load_picture
+from style_transfer.presets import make_settings
 
 DEFAULTS = {
     "height": 256,
@@ -46,20 +50,27 @@ def paint(
         (picture, record), as `transfer`.
     """
     choices = {**DEFAULTS, **choices, "content_mask": content_mask, "style_mask": style_mask}
-    settings = make_settings(**choices)
+    settings = make_settings(**{name: value for name, value in choices.items() if name != "force"})
     # With the style for a base, filters are fitted to it alone; the size is the plan's.
-    _, columns = size_for(load_picture(content_mask, "CONTENT_MASK"), settings.height)
+    plan = load_picture(content_mask, "CONTENT_MASK").image
+    _, columns = size_for(plan, settings.height)
     choices["width"] = settings.width or columns
     return transfer(style, style, prefix, overwrite=overwrite, quiet=False, **choices)
 
 
-PATHS = {
-    "CONTENT_MASK": "the plan: a picture of flat colours",
-    "STYLE": "the painting to learn from",
-    "STYLE_MASK": "which of the plan's colours each part of the painting is",
-    "PREFIX": "beginning of the results' names",
-}
-TAKEN = ("content_mask", "style_mask")
+RECIPE = Recipe(
+    name="painting_by_numbers.py",
+    function=paint,
+    text=__doc__,
+    paths={
+        "CONTENT_MASK": "the plan: a picture of flat colors",
+        "STYLE": "the painting to learn from",
+        "STYLE_MASK": "which of the plan's colors each part of the painting is",
+        "PREFIX": "beginning of the results' names",
+    },
+    defaults=DEFAULTS,
+    taken=("content_mask", "style_mask"),
+)
 
 if __name__ == "__main__":
-    sys.exit(run_recipe(paint, __doc__, PATHS, DEFAULTS, taken=TAKEN))
+    sys.exit(run_recipe(RECIPE))

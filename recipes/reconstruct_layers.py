@@ -8,7 +8,12 @@ is the sheet.
 
 import sys
 
-from sheet import WORKERS, check, make_sheet, paint_cells, run_recipe, save_sheet
+try:
+    from recipes.cells import paint_cells
+    from recipes.command import WORKERS, Recipe, run_recipe
+    from recipes.sheet import check_sheet, make_sheet, save_sheet
+except ModuleNotFoundError:
+    import not_installed  # noqa: F401 (ends the process)
 
 BLOCKS = range(1, 6)
 DEFAULTS = {
@@ -43,19 +48,20 @@ def reconstruct(
     Returns:
         The sheet, a PIL.Image.
     """
-    check(prefix, overwrite, base, style)
     common = {**DEFAULTS, **choices}
     content_cells = [
         {"base": base, "styles": base, **common, **content_of(block)} for block in BLOCKS
     ]
     style_cells = [{"base": style, "styles": style, **common, **style_of(b)} for b in BLOCKS]
-    pictures = paint_cells([base, style], content_cells + style_cells, workers)
+    cells = content_cells + style_cells
+    path = check_sheet(prefix, overwrite, {"BASE": base, "STYLE": style}, cells)
+    pictures = paint_cells([base, style], cells, workers)
     sheet = make_sheet(
         [pictures[: len(BLOCKS)], pictures[len(BLOCKS) :]],
         ["content", "style"],
         [f"block{block}" if block == 1 else f"block{block} / 1-{block}" for block in BLOCKS],
     )
-    save_sheet(sheet, prefix)
+    save_sheet(sheet, path)
     return sheet
 
 
@@ -79,13 +85,19 @@ def style_of(block: int) -> dict:
     }
 
 
-PATHS = {
-    "BASE": "the content picture",
-    "STYLE": "the style picture",
-    "PREFIX": "the sheet's name without .png",
-}
-OPTIONS = (WORKERS,)
-TAKEN = ("content_weight", "style_weight", "content_layers", "style_layers")
+RECIPE = Recipe(
+    name="reconstruct_layers.py",
+    function=reconstruct,
+    text=__doc__,
+    paths={
+        "BASE": "the content picture",
+        "STYLE": "the style picture",
+        "PREFIX": "the sheet's name without .png",
+    },
+    defaults=DEFAULTS,
+    options=(WORKERS,),
+    taken=("content_weight", "style_weight", "content_layers", "style_layers"),
+)
 
 if __name__ == "__main__":
-    sys.exit(run_recipe(reconstruct, __doc__, PATHS, DEFAULTS, OPTIONS, TAKEN))
+    sys.exit(run_recipe(RECIPE))

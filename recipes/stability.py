@@ -3,8 +3,8 @@
 Risser, Wilmot and Barnes, arXiv 1701.08893, figure 2. Many distributions of features have the same
 Gram matrix, so brightness and contrast are free to drift where the Gram loss is alone; the
 histogram loss holds them. From several noise starts each way, the table tells mean and variance of
-the luminance (0..255) and the distance of the colours' histograms from the source's (Wasserstein-1
-distance, mean of red, green and blue, in levels). PREFIX.png shows the textures behind the source.
+the luminance (0..255) and the distance of the colors' histograms from the source's (Wasserstein-1
+distance, mean of red, green and blue, in levels). PREFIX.png shows the source, then the textures.
 """
 
 import sys
@@ -12,10 +12,19 @@ import sys
 import numpy as np
 from PIL import Image
 from scipy.stats import wasserstein_distance
-from sheet import WORKERS, check, make_sheet, paint_cells, run_recipe, save_sheet  # first: the path
 
-from preprocessing import load_picture, resize, style_size
-from settings import InputError, make_settings
+try:
+    from recipes.cells import paint_cells
+    from recipes.command import WORKERS, Recipe, run_recipe
+    from recipes.sheet import check_sheet, make_sheet, save_sheet
+except ModuleNotFoundError:
+    import not_installed  # noqa: F401 (ends the process)
+
+from preprocessing import resize, style_size
+from style_transfer.console import say
+from style_transfer.errors import InputError
+from style_transfer.pictures import load_picture
+from style_transfer.presets import make_settings
 
 SEEDS = 5
 DEFAULTS = {
@@ -54,28 +63,29 @@ def compare(
     """
     if seeds < 2:
         raise InputError(f"--seeds: expected at least 2. Received: {seeds}")
-    check(prefix, overwrite, style)
     common = {**DEFAULTS, **choices}
-    settings = make_settings(**common)
+    settings = make_settings(**{name: value for name, value in common.items() if name != "force"})
     numbers = range(settings.seed, settings.seed + seeds)
     cells = [
         {"base": style, "styles": style, **common, "style_loss": loss, "seed": seed}
         for loss in WAYS.values()
         for seed in numbers
     ]
+    path = check_sheet(prefix, overwrite, {"STYLE": style}, cells)
     pictures = paint_cells([style], cells, workers)
     rows = [pictures[:seeds], pictures[seeds:]]
-    size = style_size(load_picture(style), pictures[0].size[::-1], settings.style_scale)
-    source = Image.fromarray(resize(load_picture(style), size, settings.resize))
+    picture = load_picture(style).image
+    size = style_size(picture, pictures[0].size[::-1], settings.style_scale)
+    source = Image.fromarray(resize(picture, size, settings.resize))
     table = {
         way: np.array([statistics(picture, source) for picture in row])
         for way, row in zip(WAYS, rows, strict=True)
     }
-    print(report(table, statistics(source, source)))
+    say(report(table, statistics(source, source)), sys.stdout)
     sheet = make_sheet(
         [[source, *row] for row in rows], list(WAYS), ["source", *(f"seed {n}" for n in numbers)]
     )
-    save_sheet(sheet, prefix)
+    save_sheet(sheet, path)
     return sheet, table
 
 
@@ -100,9 +110,15 @@ def report(table: dict[str, np.ndarray], source: tuple[float, float, float]) -> 
     return "\n".join(lines)
 
 
-PATHS = {"STYLE": "the picture of the texture", "PREFIX": "the sheet's name without .png"}
-OPTIONS = (WORKERS, ("seeds", SEEDS, "noise starts each way"))
-TAKEN = ("style_loss",)
+RECIPE = Recipe(
+    name="stability.py",
+    function=compare,
+    text=__doc__,
+    paths={"STYLE": "the picture of the texture", "PREFIX": "the sheet's name without .png"},
+    defaults=DEFAULTS,
+    options=(WORKERS, ("seeds", SEEDS, "noise starts each way")),
+    taken=("style_loss",),
+)
 
 if __name__ == "__main__":
-    sys.exit(run_recipe(compare, __doc__, PATHS, DEFAULTS, OPTIONS, TAKEN))
+    sys.exit(run_recipe(RECIPE))

@@ -7,9 +7,14 @@ weight moves from STYLE1 to STYLE2 in equal steps. PREFIX.png is the sheet.
 
 import sys
 
-from sheet import WORKERS, check, make_sheet, paint_cells, run_recipe, save_sheet  # first: the path
+try:
+    from recipes.cells import paint_cells
+    from recipes.command import WORKERS, Recipe, run_recipe
+    from recipes.sheet import check_sheet, make_sheet, save_sheet
+except ModuleNotFoundError:
+    import not_installed  # noqa: F401 (ends the process)
 
-from settings import InputError
+from style_transfer.errors import InputError
 
 STEPS = 5
 DEFAULTS = {"height": 192, "scales": "0.5:1,1:1", "iter": 2, "evaluations": 30}
@@ -17,8 +22,7 @@ DEFAULTS = {"height": 192, "scales": "0.5:1,1:1", "iter": 2, "evaluations": 30}
 
 def interpolate(
     base: str,
-    style1: str,
-    style2: str,
+    styles: tuple[str, str],
     prefix: str,
     *,
     steps: int = STEPS,
@@ -30,8 +34,7 @@ def interpolate(
 
     Args:
         base: path of the content picture.
-        style1: path of the style on the left.
-        style2: path of the style on the right.
+        styles: paths of the styles on the left and on the right.
         prefix: beginning of the sheet's name.
         steps: pictures in the strip, both ends among them.
         workers: processes that share the cells.
@@ -43,12 +46,13 @@ def interpolate(
     """
     if steps < 2:
         raise InputError(f"--steps: expected at least 2. Received: {steps}")
-    check(prefix, overwrite, base, style1, style2)
     shares = [step / (steps - 1) for step in range(steps)]  # of the second style
-    cells = [{"base": base, **DEFAULTS, **choices, **blend(style1, style2, t)} for t in shares]
-    pictures = paint_cells([base, style1, style2], cells, workers)
+    cells = [{"base": base, **DEFAULTS, **choices, **blend(*styles, t)} for t in shares]
+    named = dict(zip(("BASE", "STYLE1", "STYLE2"), (base, *styles), strict=True))
+    path = check_sheet(prefix, overwrite, named, cells)
+    pictures = paint_cells([base, *styles], cells, workers)
     sheet = make_sheet([pictures], [""], [f"{1 - t:.0%} + {t:.0%}" for t in shares])
-    save_sheet(sheet, prefix)
+    save_sheet(sheet, path)
     return sheet
 
 
@@ -59,14 +63,25 @@ def blend(style1: str, style2: str, share: float) -> dict:
     return {"styles": [style1, style2], "style_blend": f"{1 - share},{share}"}
 
 
-PATHS = {
-    "BASE": "the content picture",
-    "STYLE1": "the style on the left",
-    "STYLE2": "the style on the right",
-    "PREFIX": "the sheet's name without .png",
-}
-OPTIONS = (WORKERS, ("steps", STEPS, "pictures in the strip, both ends among them"))
-TAKEN = ("style_blend", "content_mask", "style_mask")
+def from_command(base: str, style1: str, style2: str, prefix: str, **options):
+    """`interpolate` with the paths as the command line has them."""
+    return interpolate(base, (style1, style2), prefix, **options)
+
+
+RECIPE = Recipe(
+    name="style_interpolation.py",
+    function=from_command,
+    text=__doc__,
+    paths={
+        "BASE": "the content picture",
+        "STYLE1": "the style on the left",
+        "STYLE2": "the style on the right",
+        "PREFIX": "the sheet's name without .png",
+    },
+    defaults=DEFAULTS,
+    options=(WORKERS, ("steps", STEPS, "pictures in the strip, both ends among them")),
+    taken=("style_blend", "content_mask", "style_mask"),
+)
 
 if __name__ == "__main__":
-    sys.exit(run_recipe(interpolate, __doc__, PATHS, DEFAULTS, OPTIONS, TAKEN))
+    sys.exit(run_recipe(RECIPE))

@@ -1,14 +1,17 @@
 """A texture from a picture alone: any size, from noise.
 
 Gatys, Ecker and Bethge, arXiv 1505.07376; coarse to fine as in Risser, Wilmot and Barnes, arXiv
-1701.08893. Only the style loss and a little smoothing act: the texture has the source's colours,
-strokes and small shapes, none at the source's places. With --style_scale 0.5 it shows four times
-as much as the source. PREFIX.png is the texture.
+1701.08893. Only the style loss and a little smoothing act: the texture has the source's colors,
+strokes and small shapes, but none of them where the source has it. With --style_scale 0.5 it shows
+four times as much as the source. PREFIX.png is the texture.
 """
 
 import sys
 
-from sheet import run_recipe  # first: the path
+try:
+    from recipes.command import Recipe, run_recipe
+except ModuleNotFoundError:
+    import not_installed  # noqa: F401 (ends the process)
 
 from neural_style_transfer import transfer
 
@@ -21,7 +24,7 @@ DEFAULTS = {
 }
 
 
-def synthesise(style: str, prefix: str | None, *, overwrite: bool = False, **choices):
+def synthesize(style: str, prefix: str | None, *, overwrite: bool = False, **choices):
     """Paint the texture to PREFIX.png.
 
     Args:
@@ -33,12 +36,18 @@ def synthesise(style: str, prefix: str | None, *, overwrite: bool = False, **cho
     Returns:
         (picture, record), as `transfer`.
     """
-    # Of the base nothing is used but its aspect, and that only where no width is given.
+    # Nothing of the base is used but its aspect, and that only where no width is given.
     choices = {**DEFAULTS, **choices}
     return transfer(style, style, prefix, overwrite=overwrite, quiet=False, **choices)
 
 
-PATHS = {"STYLE": "the picture of the texture", "PREFIX": "beginning of the results' names"}
+RECIPE = Recipe(
+    name="texture_synthesis.py",
+    function=synthesize,
+    text=__doc__,
+    paths={"STYLE": "the picture of the texture", "PREFIX": "beginning of the results' names"},
+    defaults=DEFAULTS,
+)
 
 if __name__ == "__main__":
-    sys.exit(run_recipe(synthesise, __doc__, PATHS, DEFAULTS))
+    sys.exit(run_recipe(RECIPE))

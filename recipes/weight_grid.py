@@ -9,9 +9,14 @@ balance near 1. PREFIX.png is the sheet.
 
 import sys
 
-from sheet import WORKERS, check, make_sheet, paint_cells, run_recipe, save_sheet  # first: the path
+try:
+    from recipes.cells import paint_cells
+    from recipes.command import WORKERS, Recipe, run_recipe
+    from recipes.sheet import check_sheet, make_sheet, save_sheet
+except ModuleNotFoundError:
+    import not_installed  # noqa: F401 (ends the process)
 
-from settings import positive
+from style_transfer.settings import positive
 
 BLOCKS = range(1, 6)
 RATIOS = "0.1,0.5,2,10"
@@ -49,7 +54,6 @@ def paint_grid(
         The sheet, a PIL.Image.
     """
     numbers = [positive(ratio, "--ratios") for ratio in ratios.split(",")]
-    check(prefix, overwrite, base, style)
     cells = [
         {
             "base": base,
@@ -63,6 +67,7 @@ def paint_grid(
         for block in BLOCKS
         for number in numbers
     ]
+    path = check_sheet(prefix, overwrite, {"BASE": base, "STYLE": style}, cells)
     pictures = paint_cells([base, style], cells, workers)
     count = len(numbers)
     sheet = make_sheet(
@@ -70,17 +75,23 @@ def paint_grid(
         ["block1"] + [f"to block{block}" for block in BLOCKS[1:]],
         [f"ratio {number:g}" for number in numbers],
     )
-    save_sheet(sheet, prefix)
+    save_sheet(sheet, path)
     return sheet
 
 
-PATHS = {
-    "BASE": "the content picture",
-    "STYLE": "the style picture",
-    "PREFIX": "the sheet's name without .png",
-}
-OPTIONS = (WORKERS, ("ratios", RATIOS, "content weight over style weight, a column each"))
-TAKEN = ("content_weight", "style_weight", "style_layers")
+RECIPE = Recipe(
+    name="weight_grid.py",
+    function=paint_grid,
+    text=__doc__,
+    paths={
+        "BASE": "the content picture",
+        "STYLE": "the style picture",
+        "PREFIX": "the sheet's name without .png",
+    },
+    defaults=DEFAULTS,
+    options=(WORKERS, ("ratios", RATIOS, "content weight over style weight, a column each")),
+    taken=("content_weight", "style_weight", "style_layers"),
+)
 
 if __name__ == "__main__":
-    sys.exit(run_recipe(paint_grid, __doc__, PATHS, DEFAULTS, OPTIONS, TAKEN))
+    sys.exit(run_recipe(RECIPE))

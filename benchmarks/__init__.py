@@ -1,0 +1,1 @@
+"""Measurements of speed and memory, and of runs that are killed."""
