@@ -24,7 +24,7 @@ from style_transfer.console import flush_or_give_up, listening, say, signals
 from style_transfer.errors import ExitCode, InputError, RunStopped
 from style_transfer.events import Event, Listener, RunBegun, StopRun
 from style_transfer.presets import make_settings
-from style_transfer.settings import Settings, layers_in_use
+from style_transfer.settings import Settings
 
 # NumPy, scipy and the network's backend are imported where they are needed, so that --help and a
 # mistyped option answer at once.
@@ -69,7 +69,7 @@ def transfer(
         StopRun: a listener stopped the run.
         RunStopped: the loss was no finite number, or the memory did not suffice.
     """
-    from style_transfer.inputs import given_start, Sources
+    from style_transfer.inputs import Sources, given_start
     from style_transfer.memory import check_memory
     from style_transfer.runs.opening import Opening, new_run
 
@@ -131,7 +131,7 @@ def resume(
 def paint(run, inputs, objectives=None):
     """Paint what is left of a run, coarse to fine; see `transfer`."""
     from evaluator import Evaluator
-    from preprocessing import image_at_next_size, start_image
+    from preprocessing import flatness_remark, image_at_next_size, start_image
 
     settings = run.record.settings
     objective_at = (objectives or vgg_objectives)(run, inputs) if run.remaining else None
@@ -142,6 +142,7 @@ def paint(run, inputs, objectives=None):
         image = run.image_before(size)
         if image is None:
             image = start_image(inputs.start_image, size.shape, settings)
+            run.remark(flatness_remark(inputs.start_image, size.shape, settings))
         else:
             image = image_at_next_size(image, inputs.start_image, size.shape, settings)
         precondition = settings.precondition if settings.optimizer == "lbfgs" else 0.0
@@ -203,7 +204,7 @@ def minimize(evaluator, iterations: int, settings: Settings, on_iteration) -> No
     import numpy as np
     from scipy.optimize import fmin_l_bfgs_b
 
-    from style_transfer.vgg import VALID_RANGE
+    from style_transfer.images import VALID_RANGE
 
     budget = iterations * settings.evaluations
     marks = 0
@@ -253,7 +254,7 @@ def descend_with_adam(evaluator, steps: int, settings: Settings, mark):
     import keras
     import numpy as np
 
-    from style_transfer.vgg import VALID_RANGE
+    from style_transfer.images import VALID_RANGE
 
     variable = keras.Variable(evaluator.start.astype(np.float32), dtype="float32")
     # Keras's epsilon, 1e-7, is more than a pixel's slope of a relative loss (4e-8 at 200 rows).

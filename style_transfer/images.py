@@ -1,7 +1,16 @@
-"""Images of the network's world, float32 (1, H, W, 3), at other sizes."""
+"""Images of the network's world: float32 (1, H, W, 3), BGR, 0..255 minus ImageNet's mean color."""
 
 import numpy as np
 from PIL import Image
+
+# Mean color of ImageNet's training pictures, B, G, R, 0..255 (keras.applications, mode "caffe").
+IMAGENET_MEAN = np.array([103.939, 116.779, 123.68], dtype=np.float32)
+# What pixel values can be in the network's world: (lowest, highest) for B, G, R.
+VALID_RANGE = np.stack([-IMAGENET_MEAN, 255 - IMAGENET_MEAN], axis=1).astype(np.float64)
+# torchvision's pictures, values 0..1: mean and standard deviation of B, G, R, as the documentation
+# of its models gives them for R, G, B.
+TORCH_MEAN = np.array([0.406, 0.456, 0.485])
+TORCH_DEVIATION = np.array([0.225, 0.224, 0.229])
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -15,16 +15,9 @@ import numpy as np
 from keras import ops
 
 from style_transfer import backends
+from style_transfer.images import IMAGENET_MEAN, TORCH_DEVIATION, TORCH_MEAN
 from style_transfer.settings import Settings, layers_in_use
-from style_transfer.vgg import (
-    IMAGENET_MEAN,
-    TORCH_DEVIATION,
-    TORCH_MEAN,
-    Filters,
-    block_of,
-    kernel_shape,
-    layers_up_to,
-)
+from style_transfer.vgg import Filters, block_of, kernel_shape, layers_up_to
 
 CHANNELS_LAST = "channels_last"
 BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16"}  # by Linux's names

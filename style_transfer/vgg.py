@@ -1,19 +1,13 @@
 """VGG's facts in one table: Simonyan and Zisserman, arXiv 1409.1556, table 1, columns D and E."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:  # --help and errors of the command line answer without it
+    import numpy as np
 
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # in each block
 CHANNELS = (64, 128, 256, 512, 512)  # of each block's convolutions
-# Mean color of ImageNet's training pictures, B, G, R, 0..255 (keras.applications, mode "caffe").
-IMAGENET_MEAN = np.array([103.939, 116.779, 123.68], dtype=np.float32)
-# What pixel values can be in the network's world: (lowest, highest) for B, G, R.
-VALID_RANGE = np.stack([-IMAGENET_MEAN, 255 - IMAGENET_MEAN], axis=1).astype(np.float64)
-# torchvision's pictures, values 0..1: mean and standard deviation of B, G, R, as the documentation
-# of its models gives them for R, G, B.
-TORCH_MEAN = np.array([0.406, 0.456, 0.485])
-TORCH_DEVIATION = np.array([0.225, 0.224, 0.229])
 
 
 @dataclass(frozen=True)
@@ -23,12 +17,12 @@ class Filters:
     Attributes:
         network: `vgg16` or `vgg19`.
         arrays: by layer name, kernel (3, 3, in, out) and bias (out,), float32, input in BGR.
-        convention: the input that the filters expect: `caffe` (BGR, 0..255 minus IMAGENET_MEAN)
-            or `torch` (BGR, 0..1, normalized by TORCH_MEAN and TORCH_DEVIATION).
+        convention: the input that the filters expect: `caffe` (BGR, 0..255 minus ImageNet's mean)
+            or `torch` (BGR, 0..1, normalized as torchvision does); see images.py.
     """
 
     network: str
-    arrays: dict[str, tuple[np.ndarray, np.ndarray]]
+    arrays: "dict[str, tuple[np.ndarray, np.ndarray]]"
     convention: str = "caffe"
 
 

@@ -16,9 +16,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from style_transfer.errors import InputError
 from style_transfer.filters.files import read_filters
 from style_transfer.filters.torch_files import CAFFE, recognized
+from style_transfer.images import IMAGENET_MEAN
 from style_transfer.network import feature_extractor
 from style_transfer.presets import make_settings
-from style_transfer.vgg import IMAGENET_MEAN
 
 
 def refused(path, layers=LAYERS, network="vgg19") -> str:

@@ -14,9 +14,10 @@ from numpy.testing import assert_allclose
 
 from style_transfer import network
 from style_transfer.backends import value_and_grad
+from style_transfer.images import IMAGENET_MEAN
 from style_transfer.network import FeatureExtractor
 from style_transfer.presets import make_settings
-from style_transfer.vgg import IMAGENET_MEAN, Filters
+from style_transfer.vgg import Filters
 
 
 def preprocess(picture: np.ndarray) -> np.ndarray:

@@ -13,13 +13,14 @@ from numpy.testing import assert_allclose
 from style_transfer import balance, objective
 from style_transfer.balance import under_soft_noise
 from style_transfer.events import TERMS
+from style_transfer.images import IMAGENET_MEAN
 from style_transfer.losses import TOTAL_VARIATION_SHARE
 from style_transfer.network import FeatureExtractor, feature_extractor
 from style_transfer.objective import make_loss_weights
 from style_transfer.presets import make_settings
 from style_transfer.settings import layers_in_use
 from style_transfer.targets import make_targets
-from style_transfer.vgg import IMAGENET_MEAN, Filters
+from style_transfer.vgg import Filters
 
 SCALES = ["keras", "relative", "gatys", "matconvnet", "pytorch"]
 SHALLOW = {

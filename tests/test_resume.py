@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from style_transfer.runs.files import RunFiles
 from style_transfer.runs import resume as rules
+from style_transfer.runs.files import RunFiles
 from style_transfer.runs.record import Record
 
 HERE = Path(__file__).parent

@@ -6,12 +6,13 @@ from conftest import draw
 from numpy.testing import assert_allclose
 
 from style_transfer import losses
+from style_transfer.images import IMAGENET_MEAN
 from style_transfer.network import feature_extractor
 from style_transfer.objective import make_objective
 from style_transfer.presets import make_settings
 from style_transfer.shared import Recent, Shared
 from style_transfer.targets import Place, StyleTargets, Targets, make_targets, style_shares
-from style_transfer.vgg import IMAGENET_MEAN, Filters
+from style_transfer.vgg import Filters
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 SHALLOW = {"content_layers": "block2_conv1", "style_layers": "block1_conv1,block2_conv1"}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from style_transfer.errors import InputError
-from style_transfer.vgg import IMAGENET_MEAN
+from style_transfer.images import IMAGENET_MEAN
 
 # "MAT-File Format", MathWorks, table 1-1: number types of data elements, and other elements.
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8"}

@@ -12,7 +12,6 @@ import numpy as np
 
 from style_transfer.runs.files import naming
 
-
 MARK = b"neural_style_transfer journal"  # every journal starts with it
 
 

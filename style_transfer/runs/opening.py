@@ -9,10 +9,9 @@ from pathlib import Path
 
 from style_transfer.events import Listener
 from style_transfer.inputs import Inputs, Sources, load_inputs
-from style_transfer.paths import existing_file
+from style_transfer.paths import existing_file, sha256_of_file
 from style_transfer.pictures import Picture
 from style_transfer.runs.files import SUFFIXES, RunFiles, write_whole
-from style_transfer.paths import sha256_of_file
 from style_transfer.runs.guard import check_free, check_inputs_apart, check_writable, run_files
 from style_transfer.runs.lock import locked
 from style_transfer.runs.record import PictureFile, Record
@@ -86,8 +85,8 @@ def new_run(
         options = RunOptions(overwrite, opening.journal)
         render = opening.make_render(inputs, settings)
         with Run(record, files, options, render, opening.listeners) as run:
-            for remark in record.remarks:
-                run.say(remark)
+            for remark in inputs.remarks():
+                run.remark(remark)
             yield run, inputs
 
 
@@ -144,7 +143,6 @@ def picture_files(inputs: Inputs, files: RunFiles | None) -> dict:
         ],
         "start": _entry(inputs.start, "start", files) if inputs.start else None,
         "masks": [_entry(mask, f"mask_{number}", files) for number, mask in enumerate(masks)],
-        "remarks": inputs.remarks(),
     }
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from style_transfer.errors import InputError
 from style_transfer.inputs import GIVEN, Sources
-from style_transfer.paths import expanded
+from style_transfer.paths import expanded, sha256_of_file
 from style_transfer.presets import with_choices
 from style_transfer.runs.files import SUFFIXES, RunFiles
-from style_transfer.paths import sha256_of_file
 from style_transfer.runs.record import PictureFile, Record
 from style_transfer.schedule import replan
 from style_transfer.settings import INITS, Settings

@@ -24,8 +24,8 @@ from style_transfer.events import (
     SizeBegun,
     StopRun,
 )
-from style_transfer.runs.files import RunFiles, write_text, write_whole
 from style_transfer.paths import sha256_of_file
+from style_transfer.runs.files import RunFiles, write_text, write_whole
 from style_transfer.runs.journal import Journal, JournalMismatch
 from style_transfer.runs.pictures import write_picture
 from style_transfer.runs.record import PROGRAM, Evaluation, Iteration, Record
@@ -116,6 +116,12 @@ class Run:
     def say(self, line: str, warning: bool = False) -> None:
         """Tell people a line."""
         self.tell(Said(line, warning))
+
+    def remark(self, line: str | None) -> None:
+        """Say a line about the pictures once, and keep it in the record; None says nothing."""
+        if line and line not in self.record.remarks:
+            self.record.remarks.append(line)
+            self.say(line)
 
     # Sizes
 
