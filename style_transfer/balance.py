@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,13 +40,28 @@ def balanced_loss_weights(
         Weights by part, as `make_loss_weights` names them.
     """
     image = under_soft_noise(targets.images[0], settings.seed)
-    weights = make_loss_weights(settings)
-    names = [name for name, weight in weights.items() if weight]
+    names = [name for name, weight in make_loss_weights(settings).items() if weight]
     slopes = value_and_grad(*loss_stages(network, targets, settings, partial(_chosen, names)))
-    for name, chosen in zip(names, np.eye(len(names), dtype=np.float32), strict=True):
-        norm = np.linalg.norm(slopes(image, chosen)[1].astype(np.float64))
-        # A part without any slope here (a flat picture's, say) keeps its weight.
-        weights[name] /= float(norm) or 1
+
+    def norm_of(name: str) -> float:
+        chosen = np.eye(len(names), dtype=np.float32)[names.index(name)]
+        return float(np.linalg.norm(slopes(image, chosen)[1].astype(np.float64)))
+
+    return balanced_by_norms(settings, norm_of)
+
+
+def balanced_by_norms(settings: Settings, norm_of: Callable[[str], float]) -> LossWeights:
+    """The settings' weights over the norms of the parts' gradients, by name of the part.
+
+    Args:
+        settings: its weights are the norms wanted.
+        norm_of: from a part's name to the norm of its gradient before its weight; asked for parts
+            whose weight is not 0.
+    """
+    weights = make_loss_weights(settings)
+    for name, weight in weights.items():
+        if weight:  # a part without any slope (a flat picture's, say) keeps its weight
+            weights[name] = weight / (norm_of(name) or 1)
     return weights
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from style_transfer.vgg import block_of, layers_up_to
+from style_transfer.vgg import CHANNELS, block_of, layers_up_to
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,16 @@ class Grid:
         return mask
 
     def part(self, tile: Tile, layer: str, of_layer: np.ndarray) -> np.ndarray:
-        """The window's part of an array (rows, columns) that covers a layer of the whole picture."""
+        """A window's part of an array (rows, columns) over a layer of the whole picture."""
         step = 2 ** (block_of(layer) - 1)
         rows, columns = self.layer_size(tile.shape, layer)
         row, column = tile.rows.start // step, tile.columns.start // step
         return of_layer[row : row + rows, column : column + columns]
+
+
+def channels_of(layer: str) -> int:
+    """N, how many features a layer has at each position."""
+    return CHANNELS[block_of(layer) - 1]
 
 
 def spans(side: int, tile: int, halo: int, pitch: int) -> list[Span]:

@@ -3,6 +3,7 @@
 Each file beside this one fulfills the contract for one backend, and no other file names a backend:
 
     compiled(terms, stages)   from tensors to (terms, gradient by the first tensor)
+    forward(function)         the function of tensors, compiled without a gradient
     isolated(function)        the function, so that what it captures is not kept for good
     allocation_failed(error)  whether an exception means that memory ran out
     float64()                 a context in which tensors of float64 exist
@@ -28,6 +29,7 @@ __all__ = [
     "memory_for",
     "start",
     "value_and_grad",
+    "values_of",
     "with_gradient",
 ]
 
@@ -66,6 +68,28 @@ def value_and_grad(
         with memory_for(f"loss and gradient of {size} pixels"), contract.float64():
             values, gradient = compiled(*map(ops.convert_to_tensor, arrays))
             return ops.convert_to_numpy(values), ops.convert_to_numpy(gradient)
+
+    return evaluate
+
+
+def values_of(function: Callable) -> Callable[..., list[np.ndarray]]:
+    """Compile a function of tensors whose gradient nobody wants.
+
+    Args:
+        function: from tensors to a list of tensors.
+
+    Returns:
+        A function from NumPy arrays to a list of NumPy arrays; it raises OutOfMemory.
+    """
+    contract = _contract()
+    forward = contract.forward(function)
+
+    def evaluate(*arrays: np.ndarray) -> list[np.ndarray]:
+        from keras import ops
+
+        size = " × ".join(map(str, arrays[0].shape[1:3]))
+        with memory_for(f"the features of {size} pixels"):
+            return [ops.convert_to_numpy(value) for value in forward(*arrays)]
 
     return evaluate
 

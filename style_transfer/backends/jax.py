@@ -29,6 +29,11 @@ def compiled(terms: Callable, stages: tuple[tuple[Callable, Callable], ...]) -> 
     return evaluate
 
 
+def forward(function: Callable) -> Callable:
+    """The function, compiled for each shape of what it gets."""
+    return jax.jit(function)
+
+
 def isolated(function: Callable) -> Callable:
     """The function itself: JAX keeps no gradient that was given."""
     return function

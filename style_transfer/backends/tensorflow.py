@@ -65,6 +65,12 @@ def _differentiated(function: Callable, x, *others) -> tuple:
     return result, lambda gradient=None: tape.gradient(result, x, gradient)
 
 
+def forward(function: Callable) -> Callable:
+    """The function, compiled for each shape of what it gets."""
+    compiled = _Isolated(function)
+    return lambda *arrays: compiled(*map(tf.convert_to_tensor, arrays))
+
+
 def isolated(function: Callable) -> Callable:
     """The function in graphs of its own, which capture nothing; one for each shape.
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable
 
 import torch
+from keras import ops
 
 BFLOAT16_UNITS_HELP = True
 
@@ -18,6 +19,16 @@ def compiled(terms: Callable, stages: tuple[tuple[Callable, Callable], ...]) -> 
             features = function(features)
             total = total + further(features, *others)
         return total.detach(), torch.autograd.grad(total.sum(), x)[0]
+
+    return evaluate
+
+
+def forward(function: Callable) -> Callable:
+    """The function without the graph that a gradient would need."""
+
+    def evaluate(*arrays):
+        with torch.no_grad():
+            return function(*map(ops.convert_to_tensor, arrays))
 
     return evaluate
 
