@@ -15,14 +15,12 @@ first at a small size, where large strokes form, then at larger ones.
 Gatys, Ecker and Bethge, "A Neural Algorithm of Artistic Style", arXiv 1508.06576.
 """
 
-import shlex
 import sys
 import warnings
 from functools import partial
 
-from style_transfer.console import flush_or_give_up, listening, say, signals
-from style_transfer.errors import ExitCode, InputError, RunStopped
-from style_transfer.events import Event, Listener, RunBegun, StopRun
+from style_transfer.console import listening, run_command, say
+from style_transfer.events import Listener
 from style_transfer.presets import make_settings
 from style_transfer.settings import Settings
 
@@ -30,7 +28,7 @@ from style_transfer.settings import Settings
 # mistyped option answer at once.
 
 
-def transfer(
+def transfer(  # noqa: PLR0913 (its keywords are the choices of a user)
     base,
     styles,
     prefix=None,
@@ -82,7 +80,7 @@ def transfer(
             return paint(run, inputs, objectives)
 
 
-def resume(
+def resume(  # noqa: PLR0913
     prefix,
     *,
     base=None,
@@ -298,48 +296,17 @@ def main(arguments: list[str] | None = None, objectives=None) -> int:
     """
     from style_transfer.arguments import parse, preset_table
 
-    prefix = None  # of the run, once it has begun
+    def command(on_event: Listener) -> None:
+        name, options = parse(arguments)
+        if name == "list":
+            say(preset_table(), sys.stdout)
+            return
+        if options["quiet"]:
+            warnings.simplefilter("ignore")
+        run = {"transfer": transfer, "resume": resume}[name]
+        run(**options, on_event=on_event, objectives=objectives)
 
-    def notice(event: Event) -> None:
-        nonlocal prefix
-        if isinstance(event, RunBegun):
-            prefix = event.prefix
-
-    def stopped(reason: object) -> None:
-        way = "nothing was saved"
-        if prefix and prefix.with_name(f"{prefix.name}.json").exists():
-            way = f"continue with --resume {shlex.quote(str(prefix))}"
-            way += "" if options["journal"] else ", from the last iteration saved"
-        say(f"neural_style_transfer.py: {reason}; {way}", sys.stderr)
-
-    with signals() as stop, warnings.catch_warnings():
-        try:
-            command, options = parse(arguments)
-            if command == "list":
-                say(preset_table(), sys.stdout)
-                return ExitCode.DONE
-            if options["quiet"]:
-                warnings.simplefilter("ignore")
-
-            def on_event(event: Event) -> None:
-                notice(event)
-                stop(event)
-
-            {"transfer": transfer, "resume": resume}[command](
-                **options, on_event=on_event, objectives=objectives
-            )
-        except InputError as error:
-            say(f"neural_style_transfer.py: error: {error}", sys.stderr)
-            return ExitCode.INPUT
-        except StopRun:
-            stopped("stopped")
-            return ExitCode(128 + stop.number)
-        except (RunStopped, MemoryError, OSError) as error:
-            stopped(f"stopped: {error or 'not enough memory'}")
-            return ExitCode.STOPPED
-        finally:
-            flush_or_give_up()
-    return ExitCode.DONE
+    return run_command("neural_style_transfer.py", command)
 
 
 if __name__ == "__main__":

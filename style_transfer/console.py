@@ -2,15 +2,17 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from style_transfer.errors import ExitCode, InputError, RunStopped
 from style_transfer.events import (
     Evaluated,
     Event,
@@ -23,6 +25,8 @@ from style_transfer.events import (
 )
 
 if TYPE_CHECKING:
+    from rich import progress
+
     from style_transfer.runs.record import Record
 
 # Signals this close together are one wish to stop: `timeout` and `uv run` signal both the group
@@ -68,7 +72,7 @@ class Console:
 
     def __init__(self) -> None:
         self.record: Record | None = None
-        self.bar = None
+        self.bar: progress.Progress | None = None
         self.original = False
         self._iteration: int | None = None  # that the last evaluation belonged to
         self._done = 0  # evaluations times pixels
@@ -114,6 +118,7 @@ class Console:
 
     def _count(self) -> None:
         """Count what is done at the start of a size; what is replayed comes again."""
+        assert self.record is not None  # a size comes after the run has begun
         pixels = {size.number: size.rows * size.columns for size in self.record.sizes}
         self._done = sum(pixels[entry.size] for entry in self.record.evaluations)
 
@@ -215,6 +220,50 @@ def signals() -> Iterator[Signals]:
         thread.join()
         listener.close()
         speaker.close()
+
+
+def run_command(program: str, command: Callable[[Listener], None]) -> ExitCode:
+    """Carry out a command line: every way it can end is an exit code and at most one line.
+
+    Args:
+        program: how lines begin.
+        command: called with a listener for its run, which hears of signals.
+
+    Returns:
+        See `ExitCode`.
+    """
+    begun: list[RunBegun] = []
+
+    def listener(event: Event) -> None:
+        if isinstance(event, RunBegun):
+            begun.append(event)
+        stop(event)
+
+    with signals() as stop, warnings.catch_warnings():
+        try:
+            command(listener)
+        except InputError as error:
+            say(f"{program}: error: {error}", sys.stderr)
+            return ExitCode.INPUT
+        except StopRun:
+            say(f"{program}: stopped; {_way_on(begun)}", sys.stderr)
+            return ExitCode.STOPPED if stop.number is None else ExitCode(128 + stop.number)
+        except (RunStopped, MemoryError, OSError) as error:
+            reason = str(error) or "not enough memory"
+            say(f"{program}: stopped: {reason}; {_way_on(begun)}", sys.stderr)
+            return ExitCode.STOPPED
+        finally:
+            flush_or_give_up()
+    return ExitCode.DONE
+
+
+def _way_on(begun: list[RunBegun]) -> str:
+    """How to continue a run that has stopped."""
+    prefix = begun[-1].prefix if begun else None
+    if prefix is None or not prefix.with_name(f"{prefix.name}.json").exists():
+        return "nothing was saved"
+    way = f"continue with --resume {shlex.quote(str(prefix))}"
+    return way if begun[-1].journal else f"{way}, from the last iteration saved"
 
 
 def flush_or_give_up() -> None:

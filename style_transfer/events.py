@@ -1,8 +1,8 @@
 """What a run tells while it goes on, and how a listener stops it.
 
 A listener is any function of one event, handed to `transfer(..., on_event=listener)`. The progress
-bar, the web page, the gallery and a notebook are listeners; the run knows none of them. A listener
-that raises `StopRun` stops the run after the evaluation in flight: the best picture so far is saved,
+bar, the web page, the gallery and a notebook are listeners; the run knows none of them. A
+listener that raises `StopRun` stops the run after the evaluation in flight: the best picture so far is saved,
 and the run can be resumed.
 """
 
@@ -33,10 +33,12 @@ class RunBegun:
     Attributes:
         record: of the run; it grows while the run goes on.
         prefix: beginning of the names of its files; None where nothing is written.
+        journal: whether a resume within a size will be exact.
     """
 
     record: "Record"
     prefix: Path | None = None
+    journal: bool = True
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,8 @@ def check_memory(force: bool) -> Callable:
         option = "--size" if settings.size else "--height"
         largest = fitting if not settings.size else round(fitting * max(1, columns / rows))
         raise InputError(
-            f"{option}: expected at most {largest} here, or --force: {columns} x {rows} needs about "
-            f"{needed / GIB:.1f} GiB of memory, and {usable / GIB:.1f} GiB are there. "
+            f"{option}: expected at most {largest} here, or --force: {columns} x {rows} needs "
+            f"about {needed / GIB:.1f} GiB of memory, and {usable / GIB:.1f} GiB are there. "
             f"Received: {settings.size or settings.height}"
         )
 

@@ -16,7 +16,7 @@ def expanded(path: str | os.PathLike, what: str) -> Path:
     path = os.fspath(path)
     if not path or "\0" in path:
         raise InputError(f"{what}: expected a path. Received: {path!r}")
-    return Path(os.path.expanduser(path))
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (that of Path fails without a home)
 
 
 def existing_file(path: str | os.PathLike, what: str) -> Path:
@@ -32,7 +32,7 @@ def existing_file(path: str | os.PathLike, what: str) -> Path:
             raise InputError(f"{what}: expected a file. Received: the folder {str(path)!r}")
         if not path.is_file():
             raise InputError(f"{what}: expected an existing file. Received: {str(path)!r}")
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             if not file.read(1):
                 raise InputError(
                     f"{what}: expected a file with content. Received: {str(path)!r}, 0 bytes"
@@ -47,12 +47,12 @@ def existing_file(path: str | os.PathLike, what: str) -> Path:
 def same_file(a: Path, b: Path) -> bool:
     """Whether two paths mean one existing file: by links, hard links and other spellings."""
     try:
-        return os.path.samefile(a, b)
+        return a.samefile(b)
     except OSError:
         return False
 
 
 def sha256_of_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,7 @@
 """The published systems as named settings, and settings made from them."""
 
 import dataclasses
+from typing import Any
 
 from style_transfer.errors import InputError
 from style_transfer.settings import INITS, Settings
@@ -26,7 +27,7 @@ _SINGLE_SIZE = {
     "tv_weight": 0.0,
     "content_weight": 1.0,
 }
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "keras-1": {**_KERAS, "network": "vgg16", "init": "noise", "weights": "imagenet"},
     "keras-2": {**_KERAS, "content_layers": "block5_conv2", "weights": "imagenet"},
@@ -38,7 +39,7 @@ PRESETS = {
         "style_weight": 1000.0,
         "iter": 25,
     },
-    # The TensorFlow tutorial on MatConvNet's imagenet-vgg-verydeep-19.mat (pass it as --weights).
+    # The TensorFlow tutorial on MatConvNet's imagenet-vgg-verydeep-19.mat (pass that as --weights)
     "tensorflow-vgg19": {
         **_SINGLE_SIZE,
         "init": "mixed",
@@ -54,14 +55,15 @@ PRESETS = {
         **_SINGLE_SIZE,
         "loss_scale": "pytorch",
         "content_layers": "block2_conv2:1",
-        "style_layers": "block1_conv1:1,block1_conv2:1,block2_conv1:1,block2_conv2:1,block3_conv1:1",
+        "style_layers": "block1_conv1:1,block1_conv2:1,block2_conv1:1,block2_conv2:1,"
+        "block3_conv1:1",
         "taps": "conv",
         "pooling": "max",
         "style_weight": 1e6,
         "clip": True,
         "iter": 15,
     },
-    # arXiv 1701.08893: an image pyramid, Gram and histogram losses, weights found by their gradients.
+    # arXiv 1701.08893: an image pyramid, Gram and histogram losses, weights found by gradients.
     "histogram": {"style_loss": "gram+histogram", "auto_weights": True},
 }
 # With `auto_weights`: each term's gradient relative to that of the style, as seen on seven pairs.

@@ -1,7 +1,7 @@
 """Every choice a user can make, in one frozen dataclass.
 
-Nothing heavy is imported here, so that `--help` and a mistyped option answer at once. Each field
-of `Settings` is one command-line option and one keyword of `transfer`; its help text stands beside it.
+Nothing heavy is imported here, so that `--help` and a mistyped option answer at once. Each field of
+`Settings` is one command-line option and one keyword of `transfer`; its help text stands beside it.
 """
 
 import math
@@ -85,8 +85,8 @@ class Settings:
     auto_weights: bool = choice(
         False,
         "loss",
-        "treat the three weights as shares of the gradient norm, measured at the start of each size "
-        "(content 0.06, style 1, total variation 0.003 unless given)",
+        "treat the three weights as shares of the gradient norm, measured at the start of each "
+        "size (content 0.06, style 1, total variation 0.003 unless given)",
     )
     normalize_gradients: bool = choice(
         False,
@@ -117,7 +117,9 @@ class Settings:
         1.0, "loss", "weight of the histogram loss relative to the rest of the style loss"
     )
     content_mask: str = choice(
-        "", "loss", "picture of flat colors, each a region, painted in the manner of the same region of the style"
+        "",
+        "loss",
+        "picture of flat colors, each a region; a region is painted like the style's of that color",
     )
     style_mask: str = choice(
         "", "loss", "such pictures of the style pictures, one each, separated by commas"
@@ -131,7 +133,7 @@ class Settings:
     preserve_color: str = choice(
         "none",
         "picture",
-        "keep the content's colors: use the result's luminance only, or match the style's colors first",
+        "keep the content's colors: use only the result's luminance, or match the style's colors",
         ("none", "luminance", "match"),
     )
     style_blend: str = choice(
@@ -151,14 +153,14 @@ class Settings:
     weights: str = choice(
         "auto",
         "network",
-        "filters: auto, imagenet, fitted, random, or the path of a .weights.h5, .h5, .npz, MatConvNet "
-        "(.mat) or torchvision (.pth) file",
+        "filters: auto, imagenet, fitted, random, or the path of a .weights.h5, .h5, .npz, "
+        "MatConvNet (.mat) or PyTorch (.pth) file",
     )
     normalize_filters: bool = choice(
         False,
         "network",
-        "rescale the filters so that each one's mean activation on the pictures at hand is 1, as in "
-        "the network of Gatys et al. (CVPR 2016)",
+        "rescale the filters so that each one's mean activation on the pictures at hand is 1, as "
+        "in the network of Gatys et al. (CVPR 2016)",
     )
     taps: str = choice(
         "relu", "network", "use features after the ReLU or before it", ("relu", "conv")

@@ -5,5 +5,6 @@
     PREFIX.json                 the record
     PREFIX_state/               what a resume needs: images in float32, the journal, the lock
 
-Every file appears whole or not at all. Only the journal grows in place; its entries carry checksums.
+Every file appears whole or not at all. Only the journal grows in place; its entries carry
+checksums.
 """

@@ -75,9 +75,8 @@ class RunFiles:
         photograph that happens to lie there.
         """
         stem = f"{self.prefix.name}_at_iteration_"
-        found: dict[int | None, Path] = {
-            **self._numbered(self.prefix.parent, stem, set(SUFFIXES.values()))
-        }
+        found: dict[int | None, Path] = {}
+        found.update(self._numbered(self.prefix.parent, stem, set(SUFFIXES.values())))
         result = self.picture()
         return {**found, None: result} if os.path.lexists(result) else found
 
@@ -117,11 +116,11 @@ def write_whole(path: Path, write: Callable) -> None:
     write(content)
     temporary = path.with_name(path.name + TEMPORARY)
     try:
-        with naming(path), open(temporary, "wb") as file:
+        with naming(path), temporary.open("wb") as file:
             file.write(content.getbuffer())
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -90,7 +90,7 @@ def _own_files(files: RunFiles) -> Iterator[Path]:
 def is_ours(file: Path) -> bool:
     """Whether this program wrote a file: a record, or a picture that bears its mark."""
     try:
-        with open(file, "rb") as opened:
+        with file.open("rb") as opened:
             start = opened.read(4096)
             size = opened.seek(0, os.SEEK_END)
             opened.seek(max(0, size - 4096))
@@ -124,7 +124,7 @@ def _is_strange(state: Path) -> bool:
     # Version 1 left no text; its folders hold numbered images, and at times the journal.
     journal = state / "journal"
     if journal.is_file():
-        with open(journal, "rb") as opened:
+        with journal.open("rb") as opened:
             return opened.read(len(MARK)) != MARK
     return not all(name.startswith("iteration_") or name == "lock" for name in content)
 

@@ -36,7 +36,7 @@ class Journal:
     def __init__(self, path: Path, key: str):
         header = MARK + f" 2 {key}\n".encode()
         self.path = path
-        self._file = open(path, "a+b")  # noqa: SIM115 (stays open while its size is painted)
+        self._file = path.open("a+b")  # stays open while its size is painted
         self._file.seek(0)
         self.found = self._file.readline(len(header)) == header
         self._replaying = self.found
@@ -75,7 +75,8 @@ class Journal:
         entry = self._file.read(struct.unpack("<I", length)[0])
         if self._file.read(4) != struct.pack("<I", zlib.crc32(entry)):
             return None
-        return entry if len(entry) > self._HEAD.size else None  # a hole of zeros checks out too
+        values = len(entry) - self._HEAD.size  # a hole of zeros checks out too
+        return entry if values > 0 and values % 4 == 0 else None
 
     def append(
         self, image: np.ndarray, terms: np.ndarray, gradient: np.ndarray, seconds: float

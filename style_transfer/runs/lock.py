@@ -33,7 +33,8 @@ def locked(files: RunFiles) -> Iterator[None]:
         yield
     finally:
         # Removed while it is held: filelock gives up a lock on a file that is gone.
-        files.lock.unlink(missing_ok=True)
+        with suppress(OSError):  # on Windows a lock that is held cannot be removed
+            files.lock.unlink(missing_ok=True)
         lock.release()
         with suppress(OSError):
             if [path.name for path in state.iterdir()] == [files.about.name]:

@@ -1,4 +1,4 @@
-"""Opening a run, a new one or an earlier one: pictures read, prefix checked and locked, record made."""
+"""Opening a run, new or earlier: its pictures read, its prefix checked and locked."""
 
 import dataclasses
 import os

@@ -113,6 +113,8 @@ def continued(record: Record, folder: Path, changes: Changes) -> tuple[Sources, 
         for item in dataclasses.fields(settings)
         if getattr(settings, item.name) != getattr(before, item.name)
     }
+    if "weights" in changed and _is_same_file(record, settings.weights):
+        changed.remove("weights")  # it was moved
     _check_changed(before, settings, changed, changes.overwrite)
     sources = _sources(record, folder, changes, settings, changed)
     if changed & {"weights", "network"}:
@@ -123,6 +125,16 @@ def continued(record: Record, folder: Path, changes: Changes) -> tuple[Sources, 
     record.status, record.settings = "running", settings
     record.sizes = replan(record.sizes, settings)
     return sources, done
+
+
+def _is_same_file(record: Record, weights: str) -> bool:
+    """Whether `--weights` names a file of the filters that the run began with."""
+    path = Path(weights)
+    return (
+        record.filters is not None
+        and path.is_file()
+        and sha256_of_file(path) == record.filters.sha256
+    )
 
 
 def _check_changed(before: Settings, settings: Settings, changed: set, overwrite: bool) -> None:

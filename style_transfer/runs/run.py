@@ -77,7 +77,8 @@ class Run:
 
     def __enter__(self) -> "Run":
         # Told first: a listener that stops the run here leaves nothing behind.
-        self.tell(RunBegun(self.record, self.files.prefix if self.files else None))
+        prefix = self.files.prefix if self.files else None
+        self.tell(RunBegun(self.record, prefix, self.options.journal))
         if self.files:
             clear_for(self.files, self.record, self.options, self.say)
         self._back_to(self._saved)
