@@ -3,68 +3,145 @@
 import argparse
 import functools
 import json
+import math
 import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from style_transfer.arguments import Parser, underscored
+from style_transfer.backends import start
+from style_transfer.console import say
+from style_transfer.errors import InputError
+from style_transfer.pictures import load_picture
+from style_transfer.programs import run_program
+from style_transfer.settings import SMALLEST_SIDE, Settings, layers_in_use, parse_layers
+from style_transfer.vgg import Filters, block_of, kernel_shape, layers_up_to
+
 FOLDER = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(FOLDER))
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-from neural_style_transfer import quiet_imports
-from settings import Settings, layer_names, layers_in_use, parse_layers
-
-with quiet_imports():
-    from weights import kernel_shape, load_filters
+PRECISIONS = ("float32", "bfloat16")
 
 
-def make_parser(description: str, weights: str = "random") -> argparse.ArgumentParser:
-    """A parser with the options that all benchmarks have."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--content", default=str(FOLDER / "samples" / "photo.jpg"))
-    parser.add_argument("--style", default=str(FOLDER / "samples" / "painting.jpg"))
+def make_parser(name: str, text: str, weights: str = "random") -> argparse.ArgumentParser:
+    """A parser with the options that the benchmarks have in common.
+
+    Args:
+        name: of the benchmark's file.
+        text: its docstring, whose first line --help shows.
+        weights: which filters there are, unless they are chosen.
+    """
+    parser = Parser(prog=name, description=text.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--content", default=str(FOLDER / "samples" / "photo.jpg"), metavar="PATH")
+    parser.add_argument("--style", default=str(FOLDER / "samples" / "painting.jpg"), metavar="PATH")
     parser.add_argument("--weights", default=weights, help=f"filters (default: {weights})")
     parser.add_argument("--json", metavar="PATH", help="also write the numbers there")
     parser.add_argument("--quick", action="store_true", help="small sizes, few repetitions")
     return parser
 
 
-def parse(parser: argparse.ArgumentParser, **quick):
-    """The options; with --quick, `quick` are the defaults."""
-    if "--quick" in sys.argv:
+def count(text: str) -> int:
+    """`text` as a whole number from 1 on."""
+    return _whole(text, 1)
+
+
+def rows(text: str) -> int:
+    """`text` as a number of rows of a picture."""
+    return _whole(text, SMALLEST_SIDE)
+
+
+def positive(text: str) -> float:
+    """`text` as a number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0. Received: {text!r}")
+    return number
+
+
+def _whole(text: str, least: int) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) >= least):
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number, at least {least}. Received: {text!r}"
+        )
+    return int(text)
+
+
+def run(
+    name: str,
+    parser: argparse.ArgumentParser,
+    main: Callable[[argparse.Namespace], None],
+    quick: dict,
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Run a benchmark; what cannot be used is told in one line. Returns an `ExitCode`.
+
+    Args:
+        name: of the benchmark's file.
+        parser: of its command line.
+        main: called with the options.
+        quick: defaults with --quick.
+        arguments: of the command line; None: this process's.
+    """
+    arguments = list(map(underscored, sys.argv[1:] if arguments is None else arguments))
+    if "--quick" in arguments:
         parser.set_defaults(**quick)
-    return parser.parse_args()
+
+    def measure() -> None:
+        options = parser.parse_args(arguments)
+        if options.json:
+            check_place(options.json)
+        main(options)
+
+    return run_program(name, measure)
 
 
-def load(paths: list[str], settings: Settings) -> tuple[list, dict]:
-    """The pictures, and the filters that `settings` asks for, up to the deepest layer in use."""
-    import preprocessing
-    from weights import FITTING_ROWS
+def check_place(path: str) -> None:
+    """InputError where the numbers cannot be written: found before anything is measured."""
+    folder = Path(path).expanduser().parent
+    if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"--json: expected a file in a folder that exists. Received: {path!r}")
 
-    pictures = [preprocessing.load_picture(path) for path in paths]
-    size = preprocessing.size_for(pictures[0], FITTING_ROWS)
-    images = preprocessing.images_at(pictures, size, settings)
-    filters, _ = load_filters(settings.weights, settings, layers_in_use(settings), images)
+
+def load(paths: list[tuple[str, str | Path]], settings: Settings) -> tuple[list, Filters]:
+    """Pictures, and filters for them.
+
+    Args:
+        paths: (option that named it, path) of content and style picture.
+        settings: which filters, up to the deepest layer in use.
+
+    Returns:
+        The pictures, PIL.Images; and the filters.
+
+    Raises:
+        InputError: a picture or filters that cannot be used.
+    """
+    pictures = [load_picture(path, what).image for what, path in paths]
+    start()
+    from preprocessing import fitting_images
+    from style_transfer.filters import load_filters
+
+    filters, _ = load_filters(
+        settings.weights,
+        settings,
+        fitting_images(pictures, settings),
+        lambda line, warning=False: say(line, sys.stderr),
+    )
     return pictures, filters
 
 
-def objective_at(size: tuple[int, int], pictures: list, filters: dict, settings: Settings):
+def objective_at(size: tuple[int, int], pictures: list, filters: Filters, settings: Settings):
     """(objective, content image) at (rows, columns), with the network of `settings`."""
-    import preprocessing
-    from network import feature_extractor
-    from objective import make_objective
+    from preprocessing import images_at
+    from style_transfer.network import feature_extractor, processor_precision
+    from style_transfer.objective import make_objective
+    from style_transfer.targets import make_targets
 
-    extractor = feature_extractor(
-        settings.network,
-        filters,
-        layers_in_use(settings),
-        settings.pooling,
-        settings.precision,
-        settings.borders,
-        settings.taps,
-    )
-    content, *styles = preprocessing.images_at(pictures, size, settings)
-    return make_objective(extractor, content, styles, settings), content
+    precision = settings.precision if settings.precision != "auto" else processor_precision()
+    network = feature_extractor(filters, settings, precision)
+    images = images_at(pictures, size, settings)
+    return make_objective(network, make_targets(network, images, settings), settings), images[0]
 
 
 def operations(size: tuple[int, int], settings: Settings) -> float:
@@ -78,14 +155,13 @@ def operations(size: tuple[int, int], settings: Settings) -> float:
         settings: the network and the layers.
     """
     total = 0.0
-    names = layer_names(settings.network)
-    deepest = max(layers_in_use(settings), key=names.index)
-    for name in names[: names.index(deepest) + 1]:
-        halvings = 2 ** (int(name[5]) - 1)
+    style_layers = parse_layers(settings, "style_layers")
+    for layer in layers_up_to(settings.network, layers_in_use(settings)):
+        halvings = 2 ** (block_of(layer) - 1)
         positions = (size[0] // halvings) * (size[1] // halvings)
-        height, width, before, out = kernel_shape(settings.network, name)
+        height, width, before, out = kernel_shape(settings.network, layer)
         total += 2 * positions * height * width * before * out
-        if name in parse_layers(settings, "style_layers"):
+        if layer in style_layers:
             total += 2 * positions * out**2
     return 2 * total
 
@@ -94,41 +170,43 @@ def operations(size: tuple[int, int], settings: Settings) -> float:
 def machine() -> dict:
     """The machine and the libraries that the numbers are of."""
     import platform
-    from importlib.metadata import version
 
     import cpuinfo
     import keras
 
-    from network import BFLOAT16_UNITS, processor_flags
+    from style_transfer.machine import BFLOAT16_UNITS, processor_flags, usable_cores
 
     backend = keras.backend.backend()
     info = cpuinfo.get_cpu_info()
     units = sorted(processor_flags() & BFLOAT16_UNITS)
     return {
         "processor": info.get("brand_raw", platform.processor()),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,
+        "cores": usable_cores(),
         "bfloat16_units": ", ".join(units) or "none",
         "python": platform.python_version(),
-        "keras": version("keras"),
-        backend: version(backend),
+        "keras": keras.__version__,
+        backend: sys.modules[backend].__version__,
     }
 
 
 def save(data: dict, path: str) -> None:
     """Write `data`, the machine and its load as JSON."""
-    data = {"machine": machine(), "load_average": os.getloadavg(), **data}
-    Path(path).write_text(json.dumps(data, indent=1))
+    load = os.getloadavg() if hasattr(os, "getloadavg") else None  # not on Windows
+    data = {"machine": machine(), "load_average": load, **data}
+    Path(path).expanduser().write_text(json.dumps(data, indent=1))
 
 
 def report(title: str, headings: list[str], rows: list[list], data: dict, path: str | None):
     """Print the machine and a table; write `data` and the machine as JSON where a path is given."""
     computer = machine()
-    print(f"\n{title}\n" + ", ".join(f"{key} {value}" for key, value in computer.items()) + "\n")
+    lines = ["", title, ", ".join(f"{key} {value}" for key, value in computer.items()), ""]
     cells = [headings] + [[written(value) for value in row] for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
     for row in cells:
         first, *rest = zip(row, widths, strict=True)
-        print("  ".join([first[0].ljust(first[1])] + [text.rjust(width) for text, width in rest]))
+        columns = [first[0].ljust(first[1])] + [text.rjust(width) for text, width in rest]
+        lines.append("  ".join(columns))
+    say("\n".join(lines), sys.stdout)
     if path:
         save({"title": title, **data}, path)
 

@@ -2,31 +2,54 @@
 
     python benchmarks/scaling.py
 
-Each size runs in a process of its own, whose largest memory the system keeps (VmHWM). Libraries and
-filters are the constant of the straight line through the memory of all sizes.
+Each size runs in a process of its own, whose largest memory the system keeps. Libraries and filters
+are the constant of the straight line through the memory of all sizes.
 """
 
 import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-import common
+try:
+    from benchmarks import common
+except ModuleNotFoundError:
+    import not_installed  # noqa: F401 (ends the process)
+
 import numpy as np
 
-from preprocessing import size_for
-from settings import make_settings
+from style_transfer.console import say
+from style_transfer.errors import InputError, RunStopped
+from style_transfer.presets import make_settings
+
+NAME = "scaling.py"
 
 
 def peak_memory() -> float:
-    """The largest memory of this process so far, in GiB."""
-    with open("/proc/self/status") as status:
-        line = next(line for line in status if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 2**20  # the file counts in KiB
+    """The largest memory of this process so far, in GiB.
+
+    Raises:
+        InputError: on Windows, which does not tell.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**20  # the file counts in KiB
+    try:
+        import resource
+    except ImportError:
+        raise InputError(
+            f"{NAME}: expected Linux or macOS, where the system tells a process's peak memory. "
+            f"Received: {sys.platform}"
+        ) from None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30  # macOS counts in bytes
 
 
 def measure(options) -> dict:
     """One size, in this process."""
+    from preprocessing import size_for
+
     settings = make_settings(
         "keras-2",
         content_layers="block4_conv2",
@@ -34,7 +57,8 @@ def measure(options) -> dict:
         targets=options.targets,
         weights=options.weights,
     )
-    pictures, filters = common.load([options.content, options.style], settings)
+    paths = [("--content", options.content), ("--style", options.style)]
+    pictures, filters = common.load(paths, settings)
     size = size_for(pictures[0], options.rows[0])
     before = peak_memory()
     objective, image = common.objective_at(size, pictures, filters, settings)
@@ -54,37 +78,61 @@ def measure(options) -> dict:
     }
 
 
-def main() -> None:
-    parser = common.make_parser(__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, nargs="+", default=[100, 200, 400, 800, 1600])
-    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
-    parser.add_argument("--targets", default="cached", choices=("cached", "batch"))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--alone", action="store_true", help="one size, in this process, as JSON")
-    options = common.parse(parser, rows=[64, 128, 256])
-    if options.alone:
-        print(json.dumps(measure(options)))
-        return
-    results = []
-    for rows in options.rows:
-        command = [sys.executable, __file__, "--alone", "--rows", str(rows)]
-        for name in ("content", "style", "weights", "precision", "targets", "rounds"):
-            command += [f"--{name}", str(getattr(options, name))]
-        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        results.append(json.loads(output.splitlines()[-1]))
-        print(f"{rows} rows: done", flush=True)
+def measure_alone(rows: int, options) -> dict:
+    """One size, in a process of its own.
 
+    Raises:
+        InputError: that process's, as it told it.
+        RunStopped: it ended otherwise.
+    """
+    command = [sys.executable, "-m", "benchmarks.scaling", "--alone", "--rows", str(rows)]
+    for name in ("content", "style", "weights", "precision", "targets", "rounds"):
+        value = getattr(options, name)
+        if name in ("content", "style") or (name == "weights" and Path(value).exists()):
+            value = Path(value).expanduser().absolute()
+        command += [f"--{name}", str(value)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=common.FOLDER)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        kind = InputError if done.returncode == 2 else RunStopped
+        raise kind(last.removeprefix(f"{NAME}: ").removeprefix("error: ").removeprefix("stopped: "))
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def exponent(sizes: np.ndarray, values: np.ndarray) -> float | None:
+    """By which power the values grow with the sizes; None where they do not tell."""
+    growing = (sizes > 0) & (values > 0)  # equal peaks: nothing was added
+    if growing.sum() < 2:
+        return None
+    return float(np.polyfit(np.log(sizes[growing]), np.log(values[growing]), 1)[0])
+
+
+def fit_of(results: list[dict]) -> dict:
+    """Exponents of seconds and memory, and the straight line through the memory."""
     pixels, seconds, gib = (
         np.array([result[key] for result in results]) for key in ("megapixels", "seconds", "gib")
     )
-    per_megapixel, constant = np.polyfit(pixels, gib, 1)
-    fit = {
-        "seconds_exponent": float(np.polyfit(np.log(pixels), np.log(seconds), 1)[0]),
+    several = len(set(pixels)) > 1
+    slope, constant = np.polyfit(pixels, gib, 1).tolist() if several else (None, None)
+    return {
+        "seconds_exponent": exponent(pixels, seconds) if several else None,
         # Of what is added from size to size, so that the constant does not count.
-        "memory_exponent": float(np.polyfit(np.log(np.diff(pixels)), np.log(np.diff(gib)), 1)[0]),
-        "gib_per_megapixel": float(per_megapixel),
-        "gib_constant": float(constant),
+        "memory_exponent": exponent(np.diff(pixels), np.diff(gib)),
+        "gib_per_megapixel": slope,
+        "gib_constant": constant,
     }
+
+
+def measure_all(options) -> None:
+    """Measure all sizes; print the table."""
+    if options.alone:
+        say(json.dumps(measure(options)), sys.stdout)
+        return
+    results = []
+    for rows in sorted(options.rows):
+        results.append(measure_alone(rows, options))
+        say(f"{rows} rows: done", sys.stdout)
+    fit = fit_of(results)
     table = [
         [f"{r['columns']} x {r['rows']}", r["megapixels"], r["seconds"]]
         + [r["seconds"] / r["megapixels"], r["gib"]]
@@ -93,12 +141,24 @@ def main() -> None:
     headings = ["size", "megapixels", "s", "s per megapixel", "peak GiB"]
     title = f"{__doc__.splitlines()[0]} {options.targets}, {options.precision}"
     common.report(title, headings, table, {"results": results, "fit": fit}, options.json)
-    print(
-        f"\nseconds grow as pixels^{fit['seconds_exponent']:.2f}; memory as "
-        f"pixels^{fit['memory_exponent']:.2f}: {constant:.2f} GiB + {per_megapixel:.2f} GiB per "
-        f"megapixel"
+    numbers = {key: common.written(value) for key, value in fit.items()}
+    say(
+        "\nseconds grow as pixels^{seconds_exponent}; memory as pixels^{memory_exponent}: "
+        "{gib_constant} GiB + {gib_per_megapixel} GiB per megapixel".format(**numbers),
+        sys.stdout,
     )
 
 
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns an exit code."""
+    parser = common.make_parser(NAME, __doc__)
+    parser.add_argument("--rows", type=common.rows, nargs="+", default=[100, 200, 400, 800, 1600])
+    parser.add_argument("--precision", default="float32", choices=common.PRECISIONS)
+    parser.add_argument("--targets", default="cached", choices=("cached", "batch"))
+    parser.add_argument("--rounds", type=common.count, default=3)
+    parser.add_argument("--alone", action="store_true", help="one size, in this process, as JSON")
+    return common.run(NAME, parser, measure_all, {"rows": [64, 128, 256]}, arguments)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

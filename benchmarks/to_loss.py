@@ -15,19 +15,28 @@ times pixels times what an evaluation costs, which depends less on what else the
 """
 
 import dataclasses
+import importlib.util
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-import common
+try:
+    from benchmarks import common
+except ModuleNotFoundError:
+    import not_installed  # noqa: F401 (ends the process)
+
 import numpy as np
 from PIL import Image
 
-from evaluator import Evaluator
-from network import processor_precision
-from neural_style_transfer import minimise
-from preprocessing import deprocess, image_at_next_size, images_at, size_for, start_image
-from settings import STYLE_LAYERS, make_settings
+from style_transfer.console import say
+from style_transfer.errors import InputError
+from style_transfer.paths import existing_file
+from style_transfer.presets import make_settings
+from style_transfer.settings import INITS, STYLE_LAYERS, Settings
+from style_transfer.vgg import Filters
 
+NAME = "to_loss.py"
 SAMPLES = common.FOLDER / "samples"
 STARTS = ("content", "noise")
 # What each way does: its settings, and evaluations at smaller sizes (fraction of the height) first.
@@ -41,30 +50,97 @@ WAYS = {
 }
 
 
+# Content and style by name; those without a folder are pictures that scikit-image ships.
+PAIRS = {
+    "portrait": ("astronaut.png", SAMPLES / "painting.jpg"),
+    "animal": (SAMPLES / "photo.jpg", SAMPLES / "abstract.jpg"),
+    "landscape": ("rocket.jpg", "ihc.png"),
+    "street": ("motorcycle_left.png", SAMPLES / "painting.jpg"),
+    "texture": ("coffee.png", "gravel.png"),
+    "abstract": (SAMPLES / "abstract.jpg", "hubble_deep_field.jpg"),
+}
+
+
 class Reached(Exception):
     """The loss that was to be reached."""
 
 
-def pairs() -> dict[str, tuple[Path, Path]]:
-    """Content and style pictures by name: the samples, and pictures that scikit-image ships."""
+@dataclass(frozen=True)
+class Case:
+    """A pair of pictures from one start, at one size.
+
+    Attributes:
+        pictures: content and style picture, PIL.Images.
+        filters: of the network.
+        size: (rows, columns) of full size.
+    """
+
+    pictures: list
+    filters: Filters
+    size: tuple[int, int]
+
+    def objective_at(self, size: tuple[int, int], settings: Settings):
+        """(objective, content image) at a size."""
+        return common.objective_at(size, self.pictures, self.filters, settings)
+
+
+@dataclass
+class Descent:
+    """What one way did.
+
+    Attributes:
+        image: where it ended.
+        seconds: in all.
+        evaluations: of each, (fraction of the height, seconds).
+        losses: at full size.
+    """
+
+    image: np.ndarray | None
+    seconds: float
+    evaluations: list[tuple[float, float]]
+    losses: list[float]
+
+
+def find_pair(text: str) -> tuple[str, tuple[Path, Path]]:
+    """The name and the two files of a pair.
+
+    Args:
+        text: a key of `PAIRS`, or CONTENT:STYLE.
+
+    Raises:
+        InputError: neither; or a file, or the package that ships it, is missing.
+    """
+    if text in PAIRS:
+        return text, tuple(_shipped(picture) for picture in PAIRS[text])
+    content, colon, style = text.partition(":")
+    if not colon:
+        raise InputError(
+            f"--pairs: expected any of {', '.join(PAIRS)}, or CONTENT:STYLE. Received: {text!r}"
+        )
+    paths = existing_file(content, "--pairs"), existing_file(style, "--pairs")
+    return paths[0].stem, paths
+
+
+def _shipped(picture: str | Path) -> Path:
+    if isinstance(picture, Path):
+        return picture
+    if not importlib.util.find_spec("skimage"):
+        raise InputError(
+            f"--pairs: expected the package scikit-image, which ships {picture}. Received: none; "
+            "install it with: pip install scikit-image"
+        )
     import skimage
 
-    shipped = Path(skimage.__file__).parent / "data"
-    return {
-        "portrait": (shipped / "astronaut.png", SAMPLES / "painting.jpg"),
-        "animal": (SAMPLES / "photo.jpg", SAMPLES / "abstract.jpg"),
-        "landscape": (shipped / "rocket.jpg", shipped / "ihc.png"),
-        "street": (shipped / "motorcycle_left.png", SAMPLES / "painting.jpg"),
-        "texture": (shipped / "coffee.png", shipped / "gravel.png"),
-        "abstract": (SAMPLES / "abstract.jpg", shipped / "hubble_deep_field.jpg"),
-    }
+    return existing_file(Path(skimage.__file__).parent / "data" / picture, "--pairs")
 
 
-def balanced(settings, size, pictures: list, filters: dict, balance: float):
-    """`settings` with the weights set by the rule above, at (rows, columns)."""
+def balanced(settings: Settings, case: Case, balance: float) -> Settings:
+    """`settings` with the weights set by the rule above."""
+    from preprocessing import images_at
+
     unit = dataclasses.replace(settings, content_weight=1, style_weight=1, tv_weight=1)
-    objective, content = common.objective_at(size, pictures, filters, unit)
-    _, style = images_at(pictures, size, settings)
+    objective, content = case.objective_at(case.size, unit)
+    _, style = images_at(case.pictures, case.size, settings)
     (_, away_from_style, variation), _ = objective(content)
     (away_from_content, _, _), _ = objective(style)
     return dataclasses.replace(
@@ -74,7 +150,7 @@ def balanced(settings, size, pictures: list, filters: dict, balance: float):
     )
 
 
-def costs(size, pictures: list, filters: dict, settings) -> tuple[float, float]:
+def costs(case: Case, settings: Settings) -> tuple[float, float]:
     """Seconds of an evaluation of the batch of three, and of ours, over cached in float32.
 
     Measured in turn, since only what happens side by side compares.
@@ -87,7 +163,7 @@ def costs(size, pictures: list, filters: dict, settings) -> tuple[float, float]:
             ("cached", settings.precision),
         )
     ]
-    objectives = [common.objective_at(size, pictures, filters, way) for way in ways]
+    objectives = [case.objective_at(case.size, way) for way in ways]
     seconds, losses = [], []
     for _ in range(6):
         for objective, content in objectives:
@@ -100,27 +176,23 @@ def costs(size, pictures: list, filters: dict, settings) -> tuple[float, float]:
     return float(np.median(batch / cached)), float(np.median(ours / cached))
 
 
-def run(settings, coarse: list, size, pictures: list, filters: dict, target=-np.inf) -> dict:
+def descend(settings: Settings, coarse: list, case: Case, target: float = -np.inf) -> Descent:
     """One way from its start until it reaches a loss, or to the end of its evaluations.
 
     Args:
         settings: of full size.
         coarse: pairs of (fraction of the height, evaluations), before that.
-        size: (rows, columns) of full size.
-        pictures: content and style picture.
-        filters: of the network.
+        case: pictures, filters and size.
         target: the loss to reach at full size.
-
-    Returns:
-        "seconds" in all, "evaluations" [(fraction, seconds)], "losses" at full size, and "image".
     """
-    started = time.perf_counter()
-    evaluations, losses = [], []
+    from preprocessing import image_at_next_size, size_for, start_image
+
+    started, done = time.perf_counter(), Descent(None, 0.0, [], [])
     calls = settings.iter if settings.restarts else 1
     each = settings.evaluations * settings.iter // calls
-    image = None
+    picture = case.pictures[0]
     for fraction, count, times in [(*step, 1) for step in coarse] + [(1.0, each, calls)]:
-        step_size = size if fraction == 1 else size_for(pictures[0], round(size[0] * fraction))
+        size = case.size if fraction == 1 else size_for(picture, round(case.size[0] * fraction))
         # The original's content and total variation are sums over pixels; its style is not.
         level = dataclasses.replace(
             settings,
@@ -128,38 +200,52 @@ def run(settings, coarse: list, size, pictures: list, filters: dict, target=-np.
             tv_weight=settings.tv_weight / fraction**2,
             evaluations=count,
         )
-        objective, _ = common.objective_at(step_size, pictures, filters, level)
-        if image is None:
-            image = start_image(pictures[0], step_size, settings)
+        if done.image is None:
+            done.image = start_image(picture, size, settings)
         else:
-            image = image_at_next_size(image, pictures[0], step_size, settings)
-
-        def on_evaluation(terms, seconds, fraction=fraction):
-            evaluations.append((fraction, seconds))
-            if fraction == 1:
-                losses.append(float(terms.sum(dtype=np.float64)))
-                if losses[-1] <= target:
-                    raise Reached
-
-        for _ in range(times):
-            evaluator = Evaluator(objective, image, None, on_evaluation, level.precondition)
-            images = []
-            try:
-                minimise(evaluator, 1, level, images.append)
-                image = images[-1]
-            except Reached:
-                image = evaluator.best
-                break
-    return {
-        "seconds": time.perf_counter() - started,
-        "evaluations": evaluations,
-        "losses": losses,
-        "image": image,
-    }
+            done.image = image_at_next_size(done.image, picture, size, settings)
+        minimize_at(case.objective_at(size, level)[0], level, done, (fraction, times, target))
+    done.seconds = time.perf_counter() - started
+    return done
 
 
-def compare_case(name: str, start: str, paths, options) -> list[dict]:
+def minimize_at(objective, level: Settings, done: Descent, step: tuple[float, int, float]) -> None:
+    """Some calls of the optimizer at one size, entered into `done`.
+
+    Args:
+        objective: of that size.
+        level: the settings there.
+        done: what was done before.
+        step: fraction of the height, calls, and the loss to reach at full size.
+    """
+    from evaluator import Evaluator
+    from neural_style_transfer import minimize
+
+    fraction, times, target = step
+
+    def on_evaluation(terms, seconds, replayed):
+        done.evaluations.append((fraction, seconds))
+        if fraction == 1:
+            done.losses.append(float(terms.sum(dtype=np.float64)))
+            if done.losses[-1] <= target:
+                raise Reached
+
+    def keep(image, loss):
+        done.image = image
+
+    for _ in range(times):
+        evaluator = Evaluator(objective, done.image, None, on_evaluation, level.precondition)
+        try:
+            minimize(evaluator, 1, level, keep)
+        except Reached:
+            done.image = evaluator.best
+            return
+
+
+def compare_case(name: str, start: str, paths: tuple[Path, Path], options) -> list[dict]:
     """All ways of one pair from one start; the first entry is the original's way."""
+    from preprocessing import size_for
+
     settings = make_settings(
         "keras-2",
         init=start,
@@ -169,45 +255,52 @@ def compare_case(name: str, start: str, paths, options) -> list[dict]:
         precision=options.precision,
         iter=options.iter,
     )
-    pictures, filters = common.load([str(path) for path in paths], settings)
-    size = size_for(pictures[0], options.rows)
-    settings = balanced(settings, size, pictures, filters, options.balance)
-    batch_cost, our_cost = costs(size, pictures, filters, settings)
-    path = run(dataclasses.replace(settings, precision="float32"), [], size, pictures, filters)
-    target = path["losses"][-1]
-    spent = sum(seconds for _, seconds in path["evaluations"])
-    results = {
-        "original": {**path, "seconds": path["seconds"] + (batch_cost - 1) * spent},
-        "cached": path,
-    }
+    pictures, filters = common.load([("--pairs", path) for path in paths], settings)
+    case = Case(pictures, filters, size_for(pictures[0], options.rows))
+    settings = balanced(settings, case, options.balance)
+    batch_cost, our_cost = costs(case, settings)
+    path = descend(dataclasses.replace(settings, precision="float32"), [], case)
+    target = path.losses[-1]
+    spent = sum(seconds for _, seconds in path.evaluations)
+    original = dataclasses.replace(path, seconds=path.seconds + (batch_cost - 1) * spent)
+    results = {"original": (original, batch_cost), "cached": (path, 1.0)}
     for way in options.ways:
         choices, coarse = WAYS[way]
         changed = dataclasses.replace(settings, **choices)
-        results[way] = run(changed, coarse, size, pictures, filters, target)
+        results[way] = descend(changed, coarse, case, target), our_cost
     entries = []
-    for way, result in results.items():
-        cost = {"original": batch_cost, "cached": 1}.get(way, our_cost)
-        entries.append(
-            {
-                "pair": name,
-                "start": start,
-                "rows": size[0],
-                "columns": size[1],
-                "way": way,
-                "loss": min(result["losses"]),
-                "reached": min(result["losses"]) <= target,
-                "evaluations": len(result["evaluations"]),
-                "seconds": result["seconds"],
-                "work": cost * sum(fraction**2 for fraction, _ in result["evaluations"]),
-            }
-        )
-        entries[-1]["times_faster"] = entries[0]["seconds"] / result["seconds"]
+    for way, (result, cost) in results.items():
+        about = {"pair": name, "start": start, "way": way, "target": target}
+        entries.append(entry_of(about, case, result, cost))
+        entries[-1]["times_faster"] = entries[0]["seconds"] / result.seconds
         entries[-1]["times_less_work"] = entries[0]["work"] / entries[-1]["work"]
         if options.pictures:
-            Path(options.pictures).mkdir(parents=True, exist_ok=True)
-            file = f"{name}_{start}_{way.replace(', ', '_')}.png"
-            Image.fromarray(deprocess(result["image"])).save(Path(options.pictures, file))
+            save_picture(result.image, Path(options.pictures).expanduser(), about)
     return entries
+
+
+def entry_of(about: dict, case: Case, result: Descent, cost: float) -> dict:
+    """The numbers of one way; `cost` is that of an evaluation beside cached in float32."""
+    loss = min(result.losses)
+    return {
+        **about,
+        "rows": case.size[0],
+        "columns": case.size[1],
+        "loss": loss,
+        "reached": loss <= about["target"],
+        "evaluations": len(result.evaluations),
+        "seconds": result.seconds,
+        "work": cost * sum(fraction**2 for fraction, _ in result.evaluations),
+    }
+
+
+def save_picture(image: np.ndarray, folder: Path, about: dict) -> None:
+    """Write the result of one way, to look at."""
+    from preprocessing import deprocess
+
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "{pair}_{start}_{way}.png".format(**about).replace(", ", "_")
+    Image.fromarray(deprocess(image)).save(folder / name)
 
 
 def summary(entries: list[dict]) -> list[list]:
@@ -223,29 +316,16 @@ def summary(entries: list[dict]) -> list[list]:
     return rows
 
 
-def main() -> None:
-    parser = common.make_parser(__doc__.splitlines()[0], weights="fitted")
-    parser.add_argument("--pairs", nargs="+", default=list(pairs()), help="or CONTENT:STYLE")
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
-    parser.add_argument("--rows", type=int, default=400)
-    parser.add_argument("--iter", type=int, default=10, help="of the original's way")
-    parser.add_argument("--precision", default="float32", help="of ours")
-    parser.add_argument("--balance", type=float, default=0.1)
-    parser.add_argument("--content_layers", default="block5_conv2")
-    parser.add_argument("--style_layers", default=STYLE_LAYERS)
-    parser.add_argument("--pictures", metavar="FOLDER", help="write all results there, to look at")
-    options = common.parse(parser, rows=96, pairs=["portrait", "landscape"])
-    if options.precision == "auto":
-        options.precision = processor_precision()
-    entries, known = [], pairs()
+def measure(options) -> None:
+    """All pairs from all starts; print the table."""
+    pairs = [find_pair(text) for text in options.pairs]
+    entries = []
     data = {"options": vars(options), "results": entries}
-    for name in options.pairs:
-        paths = known.get(name) or name.split(":")
-        name = name if name in known else Path(paths[0]).stem
-        for start in STARTS:
+    for name, paths in pairs:
+        for start in options.starts:
             case = compare_case(name, start, paths, options)
             less = ", ".join(f"{entry['way']} {entry['times_less_work']:.2f}" for entry in case)
-            print(f"{name} from {start}: times less work: {less}", flush=True)
+            say(f"{name} from {start}: times less work: {less}", sys.stdout)
             entries += case
             if options.json:  # the suite takes long, and what is stopped keeps what it has
                 common.save(data, options.json)
@@ -256,5 +336,23 @@ def main() -> None:
     common.report(__doc__.splitlines()[0], headings, table, data, options.json)
 
 
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns an exit code."""
+    parser = common.make_parser(NAME, __doc__, weights="fitted")
+    parser.add_argument("--pairs", nargs="+", default=list(PAIRS), help="or CONTENT:STYLE")
+    parser.add_argument("--starts", nargs="+", default=STARTS, choices=INITS)
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--rows", type=common.rows, default=400)
+    parser.add_argument("--iter", type=common.count, default=10, help="of the original's way")
+    parser.add_argument(
+        "--precision", default="float32", choices=("auto", *common.PRECISIONS), help="of ours"
+    )
+    parser.add_argument("--balance", type=common.positive, default=0.1)
+    parser.add_argument("--content_layers", default="block5_conv2")
+    parser.add_argument("--style_layers", default=STYLE_LAYERS)
+    parser.add_argument("--pictures", metavar="FOLDER", help="write all results there, to look at")
+    return common.run(NAME, parser, measure, {"rows": 96, "pairs": ["portrait"]}, arguments)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
