@@ -3,11 +3,13 @@
 import argparse
 import sys
 from dataclasses import fields
+from typing import Any
 
 from style_transfer.errors import InputError
 from style_transfer.presets import PRESETS
 from style_transfer.settings import Settings
 
+METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT"}
 EPILOG = """\
 Options may be written with hyphens too: --style-weight. Happy with the picture? Press Ctrl-C;
 continue later with --resume PREFIX, exactly where it stopped.
@@ -87,7 +89,7 @@ def add_settings(parser: argparse.ArgumentParser, **defaults) -> None:
         values = item.metadata["values"]
         group.add_argument(
             f"--{item.name}",
-            metavar="|".join(values) or {int: "N", float: "X", str: "TEXT"}[item.type],
+            metavar="|".join(values) or METAVARS[item.type],
             help=f"{text} (default: {default})" if default != "" else text,
         )
 

@@ -96,7 +96,8 @@ class Workers:
         Outcomes wait in this process for those before them, at most 4 a worker.
         """
         order = InOrder()
-        with contextlib.closing(self._team.map(items, common, name, order)) as outcomes:
+        outcomes: Any = self._team.map(items, common, name, order)  # a generator
+        with contextlib.closing(outcomes):
             for outcome in outcomes:
                 yield from order.sorted(outcome)
 

@@ -1,9 +1,9 @@
 """What a run tells while it goes on, and how a listener stops it.
 
 A listener is any function of one event, handed to `transfer(..., on_event=listener)`. The progress
-bar, the web page, the gallery and a notebook are listeners; the run knows none of them. A
-listener that raises `StopRun` stops the run after the evaluation in flight: the best picture so far is saved,
-and the run can be resumed.
+bar, the web page, the gallery and a notebook are listeners; the run knows none of them. A listener
+that raises `StopRun` stops the run after the evaluation in flight: the best picture so far is
+saved, and the run can be resumed.
 """
 
 from collections.abc import Callable

@@ -128,7 +128,8 @@ def _windows_memory() -> int | None:
         ]
 
     status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))
-    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
+    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
+    if not kernel.GlobalMemoryStatusEx(ctypes.byref(status)):
         return None
     return status.available
 

@@ -6,9 +6,7 @@ global settings change nothing.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial, reduce
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,11 +14,11 @@ from keras import ops
 
 from style_transfer import backends
 from style_transfer.images import IMAGENET_MEAN, TORCH_DEVIATION, TORCH_MEAN
+from style_transfer.machine import has_bfloat16_units
 from style_transfer.settings import Settings, layers_in_use
 from style_transfer.vgg import Filters, block_of, kernel_shape, layers_up_to
 
 CHANNELS_LAST = "channels_last"
-BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16"}  # by Linux's names
 # From this many output channels on, a convolution in float32 is computed as `WideConv2D`.
 WIDE = 256
 
@@ -77,7 +75,7 @@ class L2Pooling2D(keras.layers.Layer):
         return ops.sqrt(mean + 1e-6)  # the root's slope at 0 is infinite
 
 
-POOLING = {
+POOLING: dict[str, Callable] = {
     "max": partial(keras.layers.MaxPooling2D, 2, 2, data_format=CHANNELS_LAST),
     "average": partial(keras.layers.AveragePooling2D, 2, 2, data_format=CHANNELS_LAST),
     "l2": L2Pooling2D,
@@ -129,7 +127,8 @@ def feature_extractor(
         ValueError: a kernel of another shape than the layer's.
     """
     layers = layers_in_use(settings) if layers is None else layers
-    stages, steps = {}, [_torch_input] if filters.convention == "torch" else []
+    stages: dict[str, Callable] = {}
+    steps: list[Callable] = [_torch_input] if filters.convention == "torch" else []
     block = 1
     for layer in layers_up_to(filters.network, layers):
         if block_of(layer) != block:
@@ -199,14 +198,5 @@ def processor_precision() -> str:
     device = str(ops.zeros((), "float32").device).lower()  # where new tensors live
     if "gpu" in device or "cuda" in device:
         return "bfloat16"
-    helps = backends.bfloat16_units_help() and processor_flags() & BFLOAT16_UNITS
+    helps = backends.bfloat16_units_help() and has_bfloat16_units()
     return "bfloat16" if helps else "float32"
-
-
-def processor_flags() -> set[str]:
-    """What the processor can do, by Linux's names."""
-    with suppress(OSError):  # py-cpuinfo reads it too, but takes a second to
-        return set(Path("/proc/cpuinfo").read_text().split())
-    import cpuinfo
-
-    return set(cpuinfo.get_cpu_info().get("flags", []))

@@ -87,7 +87,9 @@ def loss_stages(
             to a vector. Names are those of `make_loss_weights`, without parts of weight 0.
     """
     loss = _Loss(targets, settings, vector)
-    stages = [(stage, partial(loss.of_layer, layer)) for layer, stage in network.stages.items()]
+    stages: list[tuple[Callable, Callable]] = [
+        (stage, partial(loss.of_layer, layer)) for layer, stage in network.stages.items()
+    ]
     if settings.targets == "batch":
         (first, terms), *others = stages
         pictures = [ops.convert_to_tensor(image) for image in targets.images]

@@ -68,11 +68,12 @@ def failure_of(error: Exception) -> Failure:
     if not isinstance(error, InputError):  # ours are written for the user; others need their kind
         message = f"{type(error).__name__}: {message}" if message else type(error).__name__
     trace = "".join(traceback.format_exception(error))
+    carried: Exception | None = error
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        error = None
-    return Failure(" ".join(message.split()), error, trace=trace)
+        carried = None
+    return Failure(" ".join(message.split()), carried, trace=trace)
 
 
 def outcome_of(index, item, value, failure: Failure | None, name: Callable) -> Outcome:

@@ -291,7 +291,7 @@ def _read(file: Image.Image, name: str, what: str):
     file.load()
     remarks = []
     try:
-        turn = _UPRIGHT.get(_orientation(file))
+        turn = _UPRIGHT.get(_orientation(file) or 1)
     except Exception as error:  # as many kinds as for damaged pixels, see _from_file
         turn = None
         remarks.append(

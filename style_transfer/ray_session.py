@@ -48,7 +48,7 @@ def connect(workers: int | None, address: str | None) -> Path | None:
     ray._private.worker._worker_logs_enabled = False
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        return _start(workers, quiet)
+        return _start(workers or 1, quiet)
     try:
         ray.init(address=address, runtime_env={"py_modules": _program()}, **quiet)
     except (OSError, RuntimeError, ValueError, RayError) as error:

@@ -87,7 +87,7 @@ class RayTeam:
             if self._connected_here:
                 self._folder = connect(workers, address)
             self.count, options = shares(workers, address)
-            self._actors = _Actor.options(**options)
+            self._actors = _Actor.options(**options)  # type: ignore[attr-defined]
             self._make_worker = ray.put(make_worker)
             self._since = time.monotonic()
             for _ in range(self.count):

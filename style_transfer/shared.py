@@ -59,7 +59,8 @@ class StyleKey(NamedTuple):
     layers: tuple[tuple[str, tuple[str, ...]], ...]  # (kind, layers) of each kind of loss
 
 
-Key, Value = TypeVar("Key"), TypeVar("Value")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class Recent(Generic[Key, Value]):
@@ -108,16 +109,15 @@ class Shared:
             self.clear()
             self._network = feature_extractor(filters, settings, precision)
             self._key = key
-        return self._network
+        return self._known_network()
 
     def targets(
         self, images: list[np.ndarray], settings: Settings, masks: list[Masks] | None = None
     ) -> Targets:
         """Targets at one size, as `make_targets` makes them, by the network asked for last."""
-        if self._network is None:
-            raise ValueError("expected a network before targets. Received: none yet")
+        network = self._known_network()
         if settings.targets == "batch":
-            return make_targets(self._network, images, settings, masks)
+            return make_targets(network, images, settings, masks)
         return Targets(
             images=tuple(images),
             content=self._content(images[0], settings),
@@ -134,9 +134,15 @@ class Shared:
         self._contents.values.clear()
         self._styles.values.clear()
 
+    def _known_network(self) -> FeatureExtractor:
+        if self._network is None:
+            raise ValueError("expected a network before targets. Received: none yet")
+        return self._network
+
     def _content(self, image: np.ndarray, settings: Settings) -> ContentTargets:
         key = ContentKey(_digest(image), tuple(content_layers_in_use(settings)))
-        return self._contents.get(key, lambda: content_targets(self._network, image, settings))
+        network = self._known_network()
+        return self._contents.get(key, lambda: content_targets(network, image, settings))
 
     def _style(self, image: np.ndarray, settings: Settings, regions: Masks | None) -> StyleTargets:
         key = StyleKey(
@@ -146,7 +152,8 @@ class Shared:
             else tuple((region, _digest(mask)) for region, mask in regions.items()),
             tuple((kind, tuple(layers)) for kind, layers in style_layers_in_use(settings).items()),
         )
-        return self._styles.get(key, lambda: style_targets(self._network, image, settings, regions))
+        network = self._known_network()
+        return self._styles.get(key, lambda: style_targets(network, image, settings, regions))
 
 
 def _digest(*arrays: np.ndarray) -> str:

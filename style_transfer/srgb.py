@@ -26,7 +26,7 @@ def to_srgb(picture: Image.Image, name: str, what: str):
             transform, remarks = _profile_transform(profile, strip.mode, name, what)
             profile = profile if transform else None
         if transform:
-            strip = ImageCms.applyTransform(strip, transform)
+            strip = ImageCms.applyTransform(strip, transform) or strip
         image.paste(strip.convert("RGB"), (0, top), opacity)  # without opacity, all of it
         if opacity:
             alpha = alpha or Image.new("L", picture.size)
@@ -69,7 +69,7 @@ def _colors_and_alpha(
 def _largest_value(picture: Image.Image) -> float | None:
     """White in a picture of 16 or 32 bits: 65535; of floating point, 1, 255 or 65535."""
     if picture.mode == "F":
-        brightest = picture.getextrema()[1]
+        brightest = float(np.asarray(picture.getextrema()).max())
         return 1.0 if brightest <= 1 else 255.0 if brightest <= 255 else 65535.0
     return 65535.0 if picture.mode == "I" or picture.mode.startswith("I;16") else None
 

@@ -138,7 +138,7 @@ def style_targets(
     if not style_layers_in_use(settings):
         return StyleTargets()
     with backends.memory_for("the features of a style image"), backends.float64():
-        for region, mask in ({None: None} if regions is None else regions).items():
+        for region, mask in _or_whole(regions):
             visible = masked(ops.convert_to_tensor(image), mask)
             for layer, features in network.one_by_one(visible):
                 statistics |= _statistics(layer, features, settings, region, mask)
@@ -201,6 +201,7 @@ def layer_losses(
     parts = {}
     content_layers = content_layers_in_use(settings)
     if layer in content_layers:
+        assert targets.content is not None  # wherever a content loss is asked for
         part = f"content {layer}"
         parts[part] = losses.content_loss(
             seen_by(part, features),
@@ -215,10 +216,15 @@ def layer_losses(
     return parts
 
 
+def _or_whole(regions: Masks | None) -> list[tuple[Region, np.ndarray | None]]:
+    """(region, mask) of each region; the whole picture where there are none."""
+    return [(None, None)] if regions is None else list(regions.items())
+
+
 def _style_loss(features, kind: str, layer: str, targets: Targets, settings: Settings):
     """One kind of style loss at one layer: the sum over regions, and over the styles they have."""
     loss = 0.0  # added to, even the first part: gradients are summed in the order of these sums
-    for region, mask in (targets.regions or {None: None}).items():
+    for region, mask in _or_whole(targets.regions or None):
         inside = within(features, mask)
         if inside is None:
             continue  # a region too small for this layer

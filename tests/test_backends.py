@@ -246,7 +246,7 @@ def allocation_error() -> Exception:
 
 def test_auto_precision_on_a_processor(monkeypatch):
     flags = {"avx512_bf16"}
-    monkeypatch.setattr("style_transfer.network.processor_flags", lambda: flags)
+    monkeypatch.setattr("style_transfer.machine.processor_flags", lambda: flags)
     monkeypatch.setattr(
         "style_transfer.network.ops.zeros", lambda *_: type("Tensor", (), {"device": "cpu:0"})
     )

@@ -2,10 +2,11 @@
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 TEMPORARY = ".unfinished"  # ending of files on their way
 SUFFIXES = {"png": ".png", "png16": ".png", "tiff16": ".tif"}  # of pictures, by `Settings.output`
@@ -60,7 +61,7 @@ class RunFiles:
         """The image after an iteration, float32 (1, H, W, 3)."""
         return self.state / f"iteration_{iteration}.npy"
 
-    def images(self) -> dict[int, Path]:
+    def images(self) -> Mapping[int, Path]:
         """The images on disk, by iteration."""
         return self._numbered(self.state, "iteration_", {".npy"})
 
@@ -68,19 +69,18 @@ class RunFiles:
         """The picture of an iteration, or of the result."""
         return self._with(("" if iteration is None else f"_at_iteration_{iteration}") + self.suffix)
 
-    def pictures(self) -> dict[int | None, Path]:
+    def pictures(self) -> Mapping[int | None, Path]:
         """Pictures on disk, by iteration; the result's key is None.
 
         Iterations are found in any format, the result only with `suffix`: PREFIX.tif may be a
         photograph that happens to lie there.
         """
         stem = f"{self.prefix.name}_at_iteration_"
-        found: dict[int | None, Path] = {}
-        found.update(self._numbered(self.prefix.parent, stem, set(SUFFIXES.values())))
+        found = self._numbered(self.prefix.parent, stem, set(SUFFIXES.values()))
         result = self.picture()
         return {**found, None: result} if os.path.lexists(result) else found
 
-    def _numbered(self, folder: Path, stem: str, suffixes: set[str]) -> dict[int, Path]:
+    def _numbered(self, folder: Path, stem: str, suffixes: set[str]) -> Mapping[Any, Path]:
         if not folder.is_dir():
             return {}
         return {

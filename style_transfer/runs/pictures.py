@@ -3,7 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -29,7 +29,7 @@ def write_picture(file: BinaryIO, pixels: np.ndarray, output: str, texts: dict[s
     if output == "tiff16":
         import tifffile
 
-        options = {"software": texts["Software"], "description": texts["Settings"]}
+        options: dict[str, Any] = {"software": texts["Software"], "description": texts["Settings"]}
         if pixels.shape[2] == 4:
             options["extrasamples"] = ["unassalpha"]  # colors are not multiplied by alpha
         tifffile.imwrite(file, pixels, photometric="rgb", metadata=None, **options)
