@@ -40,9 +40,10 @@ bench: .venv/ready-dev  # speed and memory, quickly
 	$(BIN)/python benchmarks/evaluation.py --quick
 	$(BIN)/python benchmarks/scaling.py --quick
 
-.venv/ready: requirements.txt
+.venv/ready: requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
 .venv/ready-dev: requirements-compare.txt requirements-dev.txt .venv/ready
