@@ -179,7 +179,7 @@ def _made(
     if source == "fitted":
         check_large_enough(images, layers, "--weights fitted")
         loudness = LOUDNESS["torch" if settings.loss_scale == "pytorch" else "caffe"]
-        filters = fitted_filters(network, layers, images, settings.seed, loudness)
+        filters = fitted_filters(settings, layers, images, loudness)
     else:
         filters = random_filters(network, layers, settings.seed)
     return filters, FilterSource(source, None, sha256_of_arrays(filters), filters.convention)

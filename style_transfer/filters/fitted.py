@@ -3,8 +3,10 @@
 import numpy as np
 from keras import ops
 
+from style_transfer.settings import Settings
 from style_transfer.vgg import Filters, block_of, kernel_shape
 
+BORDERS = {"repeated": "edge", "zeros": "constant"}  # NumPy's names
 FITTING_PATCHES = 8_000  # of a picture and layer, at most
 # Root mean square response of fitted filters in block 1, by the convention of the network for which
 # a system's loss weights were made. VGG19 with pixel values and max pooling answers with 30 to 59,
@@ -26,35 +28,35 @@ def random_filters(network: str, layers: list[str], seed: int) -> Filters:
 
 
 def fitted_filters(
-    network: str, layers: list[str], images: list[np.ndarray], seed: int, loudness: float = 1.0
+    settings: Settings, layers: list[str], images: list[np.ndarray], loudness: float = 1.0
 ) -> Filters:
     """Filters fitted to the pictures at hand: half-whitened principal components, layer by layer.
 
     From the features so far, 3 x 3 patches are drawn; with mean μ and leading principal
     components vᵢ of variance λᵢ, the filters are ±vᵢ·λᵢ^(−1/4) with bias ∓vᵢ·λᵢ^(−1/4)·μ. They are
     scaled to a root mean square response of `loudness` in block 1, doubled from block to block,
-    since VGG's own grow as well. The ReLU then keeps both halves of each component. Blocks are
-    joined by average pooling.
+    since VGG's own grow as well. The ReLU then keeps both halves of each component. Each layer is
+    fitted to the features that the network will show it: pooled and bordered as in `settings`.
 
     Args:
-        network: `vgg16` or `vgg19`.
+        settings: network, pooling, borders, and the seed of which patches are drawn.
         layers: the convolutions to fit, from the first on.
         images: of about 200 rows, float32 (1, H, W, 3), BGR minus mean; no side may vanish in
             pooling, see `check_large_enough`.
-        seed: which patches are drawn.
         loudness: see above. The relative loss does not depend on it, exactly for powers of two.
     """
-    rng = np.random.default_rng(seed)
+    network, border = settings.network, BORDERS[settings.borders]
+    rng = np.random.default_rng(settings.seed)
     maps = list(images)
     arrays = {}
     for name in layers:
         if name.endswith("conv1") and not name.startswith("block1"):
-            maps = [_pooled(features) for features in maps]
+            maps = [_pooled(features, settings.pooling) for features in maps]
         shape = kernel_shape(network, name)
-        patches = np.concatenate([_draw_patches(features, rng) for features in maps])
+        patches = np.concatenate([_draw_patches(features, rng, border) for features in maps])
         kernel, bias = _half_whitened(patches, shape[3], rng)
         arrays[name] = (kernel.reshape(shape), bias)
-        maps = [_convolved(features, *arrays[name]) for features in maps]
+        maps = [_convolved(features, *arrays[name], border) for features in maps]
     before = np.float32(1)  # of the pictures, whose range the first layer's filters have taken in
     for name, (kernel, bias) in arrays.items():
         response = np.float32(loudness * 2 ** (block_of(name) - 1))
@@ -66,22 +68,27 @@ def fitted_filters(
 # keras.json may name another data format; these functions state their own.
 
 
-def _pooled(features: np.ndarray) -> np.ndarray:
-    """Average over 2 x 2 positions, (1, H, W, C) to (1, H // 2, W // 2, C)."""
-    return ops.convert_to_numpy(ops.average_pool(features, 2, 2, data_format="channels_last"))
+def _pooled(features: np.ndarray, pooling: str) -> np.ndarray:
+    """One value for 2 x 2 positions, (1, H, W, C) to (1, H // 2, W // 2, C)."""
+    if pooling == "max":
+        return ops.convert_to_numpy(ops.max_pool(features, 2, 2, data_format="channels_last"))
+    power = 2 if pooling == "l2" else 1
+    mean = ops.average_pool(features**power, 2, 2, data_format="channels_last")
+    return ops.convert_to_numpy(mean) ** np.float32(1 / power)
 
 
-def _convolved(features: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Features (1, H, W, C) after a layer and its ReLU, (1, H, W, N), edges repeated."""
-    edge = ((0, 0), (1, 1), (1, 1), (0, 0))
-    padded = np.pad(features, edge, "edge")
+def _convolved(
+    features: np.ndarray, kernel: np.ndarray, bias: np.ndarray, border: str
+) -> np.ndarray:
+    """Features (1, H, W, C) after a layer and its ReLU, (1, H, W, N)."""
+    padded = np.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)), border)
     answer = ops.add(ops.conv(padded, kernel, data_format="channels_last"), bias)
     return ops.convert_to_numpy(ops.relu(answer))
 
 
-def _draw_patches(features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _draw_patches(features: np.ndarray, rng: np.random.Generator, border: str) -> np.ndarray:
     """Up to FITTING_PATCHES patches of (1, H, W, C) as rows, (n, 9·C)."""
-    padded = np.pad(features[0], ((1, 1), (1, 1), (0, 0)), mode="edge")
+    padded = np.pad(features[0], ((1, 1), (1, 1), (0, 0)), border)
     rows, columns, channels = features.shape[1:]
     positions = np.arange(rows * columns)
     if len(positions) > FITTING_PATCHES:
