@@ -171,6 +171,7 @@ def machine() -> dict:
     """The machine and the libraries that the numbers are of."""
     import platform
 
+    start()
     import cpuinfo
     import keras
 
