@@ -17,13 +17,19 @@ import tempfile
 import time
 from pathlib import Path
 
+try:
+    from neural_style_transfer import transfer
+except ModuleNotFoundError:
+    import not_installed  # noqa: F401 (ends the process)
+
 import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 
+from style_transfer.errors import InputError
+
+NAME = "pictures.py"
 FOLDER = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(FOLDER))
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Content and style by what makes the pair difficult.
 PAIRS = {
@@ -167,11 +173,12 @@ def parse_settings(text: str) -> tuple[str, dict]:
     return name, choices
 
 
-def as_array(path: Path | Image.Image, rows: int) -> np.ndarray:
+def as_array(path: Path, rows: int) -> np.ndarray:
     """A picture at a number of rows as float64 (H, W, 3)."""
-    picture = path if isinstance(path, Image.Image) else Image.open(path)
-    size = (round(picture.width * rows / picture.height), rows)
-    return np.asarray(picture.convert("RGB").resize(size, Image.LANCZOS), np.float64)
+    with Image.open(path) as picture:
+        size = (round(picture.width * rows / picture.height), rows)
+        scaled = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(scaled, np.float64)
 
 
 def make_sheet(rows: list[list[np.ndarray]], titles: list[str], height: int) -> Image.Image:
@@ -235,35 +242,49 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> None:
-    """Make the pictures; print the table; write what was asked for."""
-    options = make_parser().parse_args()
-    from neural_style_transfer import transfer
+def paths_of(pair: str, pictures: dict[str, Path]) -> tuple[Path, Path]:
+    """Paths of the content and the style picture of a pair.
 
+    Raises:
+        InputError: a name that no picture has.
+    """
+    names = PAIRS.get(pair) or pair.split("+")
+    if len(names) != 2 or not set(names) <= set(pictures):
+        known = ", ".join(PAIRS)
+        raise InputError(
+            f"--pairs: expected {known}, or CONTENT+STYLE, names of pictures. Received: {pair!r}"
+        )
+    return pictures[names[0]], pictures[names[1]]
+
+
+def paint(base: Path, style: Path, options: argparse.Namespace, choices: dict, judge: Judge):
+    """One picture, (H, W, 3), and its numbers."""
+    begun = time.perf_counter()
+    given = {"height": options.rows, "weights": options.weights, **choices}
+    picture, _ = transfer(str(base), [str(style)], None, **given)
+    seconds = time.perf_counter() - begun
+    result = np.asarray(picture, np.float64)
+    content = Image.open(base).convert("RGB").resize(picture.size, Image.Resampling.LANCZOS)
+    content = np.asarray(content, np.float64)
+    return picture, judge(content, as_array(style, options.rows), result) | {"seconds": seconds}
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the pictures; print the table; write what was asked for."""
     judge = Judge(os.environ.get("NST_TEST_WEIGHTS"))
     columns = dict(map(parse_settings, options.settings))
     sheet, numbers, table = [], {name: [] for name in columns}, []
     with tempfile.TemporaryDirectory() as made:
         pictures = find_pictures(options.folder, Path(made))
-        for pair in options.pairs:
-            base, style = (pictures[name] for name in PAIRS.get(pair) or pair.split("+"))
-            content, painting = as_array(base, options.rows), as_array(style, options.rows)
-            sheet.append([content, painting])
+        pairs = {pair: paths_of(pair, pictures) for pair in options.pairs}
+        for pair, (base, style) in pairs.items():
+            sheet.append([as_array(base, options.rows), as_array(style, options.rows)])
             for name, choices in columns.items():
-                begun = time.perf_counter()
-                given = {"height": options.rows, "weights": options.weights, **choices}
-                picture, _ = transfer(str(base), [str(style)], None, **given)
-                seconds = time.perf_counter() - begun
+                picture, entry = paint(base, style, options, choices, judge)
                 if options.out:
                     Path(options.out).mkdir(parents=True, exist_ok=True)
                     picture.save(Path(options.out) / f"{pair}-{name}-{options.rows}.png")
-                result = np.asarray(picture, np.float64)
-                content = as_array(base, options.rows)
-                if content.shape != result.shape:  # a width rounded down
-                    size = result.shape[1::-1]
-                    content = np.asarray(Image.open(base).convert("RGB").resize(size), np.float64)
-                entry = judge(content, painting, result) | {"seconds": seconds}
-                sheet[-1].append(result)
+                sheet[-1].append(np.asarray(picture, np.float64))
                 numbers[name].append(entry)
                 table.append({"pair": pair, "settings": name, "rows": options.rows, **entry})
                 print_line(pair, name, entry)
@@ -274,5 +295,15 @@ def main() -> None:
         Path(options.json).write_text(json.dumps(table, indent=1) + "\n")
 
 
+def main() -> int:
+    """The command line: 0, or 2 for input that cannot be used."""
+    try:
+        run(make_parser().parse_args())
+    except InputError as error:
+        print(f"{NAME}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
