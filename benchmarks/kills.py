@@ -180,7 +180,7 @@ class Programs:
 
     def close(self) -> None:
         """End the server."""
-        self.server.stdin.close()
+        self.server.kill()
         self.server.wait()
 
 
@@ -206,7 +206,7 @@ def results_of(prefix: Path) -> dict[str, str]:
     losses = [entry["total"] for entry in record["evaluations"]]
     files = [*prefix.parent.glob(f"{prefix.name}*.*"), *Path(f"{prefix}_state").glob("*.npy")]
     found = {
-        file.name.removeprefix(prefix.name): hashlib.sha256(file.read_bytes()).hexdigest()
+        str(file.relative_to(prefix.parent)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in files
         if file.suffix != ".json"
     }

@@ -1,7 +1,9 @@
 """compare.py, against a small script of our own in the manner of the Keras examples of old."""
 
+import dataclasses
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,7 +13,10 @@ from conftest import draw
 from PIL import Image
 
 import compare
-from settings import InputError
+from style_transfer.errors import InputError
+from style_transfer.presets import make_settings
+from style_transfer.side_by_side import PaintedRun, last_rows, psnr
+from style_transfer.vgg import Filters
 
 installed = importlib.util.find_spec
 with_matplotlib = pytest.mark.skipif(not installed("matplotlib"), reason="needs matplotlib")
@@ -112,8 +117,14 @@ KERAS_1 = SCRIPT.format(
 )
 
 
+@pytest.fixture
+def places(base, style, tmp_path):
+    """The paths of a command line."""
+    return [base, style, str(tmp_path / "it")]
+
+
 def difference(runs: dict, which: str, index: int) -> float:
-    ours, theirs = runs["preset"][which][index], runs["original"][which][index]
+    ours, theirs = (getattr(runs[name], which)[index] for name in ("preset", "original"))
     return abs(ours / theirs - 1)
 
 
@@ -123,17 +134,22 @@ def test_the_preset_meets_the_old_script(text, count, base, style, tmp_path, cap
     script = tmp_path / "neural_style_transfer.py"
     script.write_text(text)
     prefix = str(tmp_path / "out" / "it")
-    runs = compare.compare(base, style, prefix, str(script), weights="random", iter=count)
+    choices = compare.Choices(original=str(script), weights="random", iter=count)
+    runs = compare.compare(base, style, prefix, choices)
     assert difference(runs, "losses", 0) < 1e-5
     assert all(difference(runs, "iterations", i) < 1e-2 for i in range(count))
-    assert len(runs["original"]["iterations"]) == count  # Keras 1's script would go on to ten
-    assert runs["original"]["iterations"][-1] == pytest.approx(min(runs["original"]["losses"]))
-    assert compare.psnr(runs["preset"]["pictures"][-1], runs["original"]["pictures"][-1]) > 25
-    sizes = {Image.open(run["pictures"][-1]).size for run in runs.values()}
+    assert len(runs["original"].iterations) == count  # Keras 1's script would go on to ten
+    assert runs["original"].iterations[-1] == pytest.approx(min(runs["original"].losses))
+    assert psnr(runs["preset"].pictures[-1], runs["original"].pictures[-1]) > 25
+    sizes = {Image.open(run.pictures[-1]).size for run in runs.values()}
     assert sizes == {(32, 32) if text == KERAS_1 else (44, 32)}  # the base picture is 56 x 40
     assert Image.open(f"{prefix}_compare.png").width > 1000
-    assert json.loads(Path(f"{prefix}_compare.json").read_text()) == runs
+    written = json.loads(Path(f"{prefix}_compare.json").read_text())
+    assert list(written)[0] == "program"
+    assert written["runs"] == {name: dataclasses.asdict(run) for name, run in runs.items()}
+    assert Path(runs["original"].pictures[0]).parent == Path(prefix).parent
     printed = capsys.readouterr().out
+    assert f"original: Image saved as {prefix}_original_at_iteration_0.png" in printed
     assert str(script) in printed and "instead" not in printed
     assert ("keras-1" if text == KERAS_1 else "keras-2") in printed
 
@@ -147,6 +163,10 @@ def test_without_a_script_our_batch_stands_in(base, style, tmp_path, capsys):
     assert Path(f"{prefix}_compare.png").exists()
     assert compare.main(arguments) == 2
     assert "--overwrite" in capsys.readouterr().err
+    assert compare.main([*arguments, "--overwrite"]) == 0
+    Image.new("RGB", (20, 20)).save(f"{prefix}_compare.png")
+    assert compare.main([*arguments, "--overwrite"]) == 2
+    assert "it_compare.png is not one of them" in capsys.readouterr().err
 
 
 @with_tf_keras
@@ -178,32 +198,72 @@ def test_a_missing_package_is_said_in_one_line(missing, base, style, tmp_path, c
         (["--original", "missing.py"], "--original"),
         (["--preset", "gatys"], "--preset"),
         (["--iter", "0"], "--iter"),
+        (["--iter", "many"], "--iter"),
+        (["--height", "tall"], "--height"),
+        (["--height", "0"], "--height"),
         (["--weights", "missing.npz"], "--weights"),
     ],
 )
-def test_what_cannot_be_used_is_named(options, named, base, style, tmp_path, capsys, monkeypatch):
+def test_what_cannot_be_used_is_named(options, named, places, capsys, monkeypatch):
     monkeypatch.setattr(compare, "need", lambda package: None)
-    assert compare.main([base, style, str(tmp_path / "it"), *options]) == 2
+    assert compare.main([*places, *options]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"compare.py: error: {named}: expected")
 
 
-def test_filters_for_another_input_than_the_original_s_are_refused(base, tmp_path, monkeypatch):
-    import weights
-    from settings import make_settings
+@with_matplotlib
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_missing_picture_is_named(place, base, style, tmp_path, capsys):
+    arguments = [base, style, str(tmp_path / "it")]
+    arguments[place] = "no-such.jpg"
+    assert compare.main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"compare.py: error: {('BASE', 'REF')[place]}: expected an existing")
+    assert not list(tmp_path.iterdir())
 
-    pictures = [Image.open(base)] * 2
-    monkeypatch.setattr(weights, "load_filters", lambda *_: ({}, {"input": "torch"}))
+
+@with_matplotlib
+@pytest.mark.parametrize(
+    "name", ["it_preset.png", "it_compare.png", "it_default_at_iteration_3.png"]
+)
+def test_no_input_is_ever_written(name, base, style, tmp_path, capsys):
+    shutil.copyfile(base, tmp_path / name)
+    arguments = [str(tmp_path / name), style, str(tmp_path / "it"), "--weights", "random"]
+    assert compare.main([*arguments, "--overwrite"]) == 2
+    assert "PREFIX: expected another than an input's" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == Path(base).read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@with_matplotlib
+def test_a_script_is_no_place_for_results(base, style, tmp_path, capsys):
+    script = tmp_path / "it_compare.json"
+    script.write_text("# vgg19")
+    arguments = [base, style, str(tmp_path / "it"), "--original", str(script), "--overwrite"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, "need", lambda package: None)
+        assert compare.main(arguments) == 2
+    assert "is --original" in capsys.readouterr().err
+    assert script.read_text() == "# vgg19"
+
+
+def test_filters_for_another_input_than_the_original_s_are_refused(base, tmp_path, monkeypatch):
+    from style_transfer import filters
+
+    task = compare.Task(make_settings(), compare.Choices(), tmp_path / "it", tmp_path)
+    torch = Filters("vgg19", {}, "torch")
+    monkeypatch.setattr(filters, "load_filters", lambda *_: (torch, None))
     with pytest.raises(InputError, match=r"--weights: expected .* torchvision's"):
-        compare.save_filters(str(tmp_path / "f.npz"), make_settings(), pictures)
-    assert not (tmp_path / "f.npz").exists()
+        compare.save_filters(task, [Image.open(base)] * 2)
+    assert not list(tmp_path.iterdir())
 
 
 @with_matplotlib
 def test_the_height_is_the_original_s_own(base, style, tmp_path, monkeypatch):
     monkeypatch.setattr(compare, "need", lambda package: None)
     with pytest.raises(InputError, match="--height"):
-        compare.compare(base, style, str(tmp_path / "it"), __file__, height=64)
+        choices = compare.Choices(original=__file__, height=64)
+        compare.compare(base, style, str(tmp_path / "it"), choices)
 
 
 def test_psnr(tmp_path):
@@ -215,13 +275,30 @@ def test_psnr(tmp_path):
     for name, pixels in (("a", picture), ("b", picture + error), ("c", darker)):
         Image.fromarray(np.rint(pixels).astype(np.uint8)).save(tmp_path / f"{name}.png")
     expected = 10 * np.log10(255**2 / np.mean(error**2))
-    assert compare.psnr(tmp_path / "a.png", tmp_path / "b.png") == pytest.approx(expected)
-    assert compare.psnr(tmp_path / "a.png", tmp_path / "c.png") > 45
-    assert compare.psnr(tmp_path / "a.png", tmp_path / "a.png") == float("inf")
+    assert psnr(tmp_path / "a.png", tmp_path / "b.png") == pytest.approx(expected)
+    assert psnr(tmp_path / "a.png", tmp_path / "c.png") > 45
+    assert psnr(tmp_path / "a.png", tmp_path / "a.png") == float("inf")
+
+
+def painted(losses, seconds, **others) -> PaintedRun:
+    count = len(losses)
+    fields = {"iteration": [0] * count, "iterations": [min(losses)], "pictures": []}
+    return PaintedRun(losses, seconds, precision="float32", **{**fields, **others})
 
 
 def test_seconds_to_a_loss():
-    run = {"losses": [9.0, 5.0, 6.0, 2.0], "seconds": [1.0, 2.0, 4.0, 8.0]}
-    assert compare.seconds_to(run, 5.5) == 3.0
-    assert compare.seconds_to(run, 2.0) == 15.0
-    assert compare.seconds_to(run, 1.0) is None
+    run = painted([9.0, 5.0, 6.0, 2.0], [1.0, 2.0, 4.0, 8.0], iteration=[0, 0, 1, 1])
+    assert run.seconds_to(5.5) == 3.0
+    assert run.seconds_to(2.0) == 15.0
+    assert run.seconds_to(1.0) is None
+    assert [run.seconds_of(iteration) for iteration in range(3)] == [3.0, 12.0, 0]
+
+
+def test_the_last_rows_tell_how_much_faster_and_sooner(base):
+    slow = painted([8.0, 4.0], [4.0, 4.0], pictures=[base])
+    fast = painted([8.0, 3.0], [1.0, 1.0], pictures=[base])
+    never = painted([8.0, 5.0], [1.0, 3.0], pictures=[base])
+    rows = last_rows({"original": slow, "preset": fast, "uncut": never, "default": fast})
+    assert rows["times faster"]["preset"] == "4.00" and rows["times faster"]["uncut"] == "2.00"
+    assert rows["times sooner"] == {"original": "1.00", "preset": "4.00", "uncut": "not"}
+    assert rows["PSNR, dB"]["preset"] == "inf"
