@@ -149,7 +149,8 @@ def _style_targets(
     passes, statistics = Passes(network, replace(settings, content_weight=0.0)), {}
     for region, mask in ({None: None} if regions is None else regions).items():
         masks = LayerMasks(grid, passes.layers, [mask])
-        statistics |= _statistics(passes, masks, np.asarray(masked(image, mask)), region)
+        visible = ops.convert_to_numpy(masked(ops.convert_to_tensor(image), mask))
+        statistics |= _statistics(passes, masks, visible, region)
     return StyleTargets(statistics)
 
 
