@@ -11,9 +11,19 @@ import runpy
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-MODULES = ("backend", "applications", "preprocessing", "preprocessing.image")
-MODULES += ("applications.vgg16", "applications.vgg19", "utils", "layers", "models")
+MODULES = (
+    "backend",
+    "applications",
+    "applications.vgg16",
+    "applications.vgg19",
+    "preprocessing",
+    "preprocessing.image",
+    "utils",
+    "layers",
+    "models",
+)
 
 
 def run_as_before(script: str, filters: str, log: str, *arguments: str) -> None:
@@ -58,8 +68,8 @@ def use_filters(file: str) -> None:
 
         return network
 
-    for module, network in (("vgg16", "VGG16"), ("vgg19", "VGG19")):
-        module = sys.modules[f"keras.applications.{module}"]
+    for name, network in (("vgg16", "VGG16"), ("vgg19", "VGG19")):
+        module = sys.modules[f"keras.applications.{name}"]
         setattr(module, network, with_filters(getattr(module, network)))
         setattr(sys.modules["keras.applications"], network, getattr(module, network))
 
@@ -71,17 +81,18 @@ def add_what_is_gone() -> None:
     from PIL import Image
 
     # Keras 1: another name for the layout; `loss += …` on a variable made a new tensor.
-    backend = sys.modules["keras.backend"]
+    backend: Any = sys.modules["keras.backend"]
     variable = backend.variable
     backend.image_dim_ordering = lambda: "tf"
     backend.variable = lambda value, *rest, **options: (
         variable(value, *rest, **options) if np.ndim(value) else tf.constant(value, tf.float32)
     )
-    misc = type(sys)("scipy.misc")
+    misc: Any = type(sys)("scipy.misc")
     misc.imsave = lambda path, pixels: Image.fromarray(pixels).save(path)
     sys.modules["scipy.misc"] = misc
+    random: Any = np.random
     rng = np.random.default_rng(0)
-    np.random.uniform = lambda *range_and_shape: rng.uniform(*range_and_shape).astype(np.float32)
+    random.uniform = lambda *range_and_shape: np.float32(rng.uniform(*range_and_shape))
 
 
 def watch_evaluations(log: Path) -> None:

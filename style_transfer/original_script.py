@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ def run_original(script: Path, prefix: Path, common: Common) -> PaintedRun:
     )
 
 
-def _lines(script: Path, common: Common, log: Path, errors: Path) -> Iterator[str]:
+def _lines(script: Path, common: Common, log: Path, errors: Path) -> Generator[str, None, None]:
     """The lines that the script prints. It is ended with the iterator.
 
     So a script without --iter (Keras 1.1) ends after the last iteration wanted.
@@ -107,7 +107,7 @@ def _lines(script: Path, common: Common, log: Path, errors: Path) -> Iterator[st
         ) as process,
     ):
         try:
-            for line in process.stdout:
+            for line in process.stdout or ():
                 yield line.rstrip()
         finally:
             process.terminate()
