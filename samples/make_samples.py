@@ -422,9 +422,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent)
     folder = parser.parse_args().out
+    try:
+        from skimage import data  # only the photograph needs it
+    except ImportError:
+        parser.exit(
+            2,
+            "make_samples.py: error: expected the package scikit-image, which ships the "
+            "photograph. Install it with: pip install scikit-image\n",
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    from skimage import data  # only the photograph needs it
-
     Image.fromarray(data.chelsea()).save(folder / "photo.jpg", quality=92)
     paint_night().save(folder / "painting.jpg", quality=90)
     paint_abstract().save(folder / "abstract.jpg", quality=90)

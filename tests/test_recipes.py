@@ -15,6 +15,7 @@ from PIL import Image
 
 from neural_style_transfer import transfer
 from recipes import (
+    accept_or_reject,
     cells,
     painting_by_numbers,
     reconstruct_layers,
@@ -270,6 +271,7 @@ def test_transparent_cells_stand_on_white(style, tmp_path):
 # The command line
 
 RECIPES = [
+    accept_or_reject.RECIPE,
     painting_by_numbers.RECIPE,
     reconstruct_layers.RECIPE,
     stability.RECIPE,
