@@ -442,6 +442,7 @@ def test_ctrl_c_ends_the_recipe_and_its_processes_in_one_line(base, style, tmp_p
         pytest.skip("needs /proc")
     deadline = time.monotonic() + 200
     while len(children.read_text().split()) < 3 and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
         time.sleep(0.2)  # two workers and multiprocessing's tracker
     started = children.read_text().split()
     time.sleep(1)
