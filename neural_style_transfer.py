@@ -168,20 +168,33 @@ def vgg_objectives(run, inputs, shared=None):
     start()
     from preprocessing import fitting_images, images_at, regions_at
     from style_transfer.balance import balanced_loss_weights
+    from style_transfer.memory import methods_for
     from style_transfer.objective import make_objective
     from style_transfer.runs.filters import filters_of_run
     from style_transfer.shared import Shared
+    from style_transfer.tiled_targets import make_tiled_targets
+    from style_transfer.tiles import balanced_loss_weights_in_tiles, make_tiled_objective
 
     settings, shared = run.record.settings, shared or Shared()
     filters = filters_of_run(run, fitting_images(inputs.images, settings))
     network = shared.network(filters, settings, run.record.precision)
+    choose = partial(methods_for, settings, run.record.sizes, len(inputs.styles))
 
     def objective_at(size):
+        tile = run.method(size, choose).tile
         images = images_at(inputs.images, size.shape, settings)
         regions = regions_at(inputs.masks, inputs.images, size.shape, settings)
-        targets = shared.targets(images, settings, regions)
-        measure = partial(balanced_loss_weights, network, targets, settings)
-        return make_objective(network, targets, settings, run.loss_weights(size, measure))
+        if tile:
+            folder = run.files.prefix.parent if run.files else None
+            targets = make_tiled_targets(network, images, settings, tile, regions, folder)
+            make = partial(make_tiled_objective, tile=tile)
+            balance = partial(balanced_loss_weights_in_tiles, tile=tile)
+        else:
+            targets = shared.targets(images, settings, regions)
+            make, balance = make_objective, balanced_loss_weights
+        measure = partial(balance, network, targets, settings)
+        weights = run.loss_weights(size, measure)
+        return make(network, targets, settings, loss_weights=weights)
 
     return objective_at
 

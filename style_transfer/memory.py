@@ -1,42 +1,136 @@
-"""How much memory a run needs, told before it begins.
+"""How much memory a run needs, told before it begins, and how each size is made to fit.
 
 Measured with benchmarks/scaling.py (VGG19 to block5_conv1, TensorFlow): GiB at the peak of an
-evaluation are a constant for the libraries plus a slope times the picture's megapixels.
+evaluation are a constant for the libraries plus a slope times the megapixels of the picture, or of
+a tile with its halo.
 """
 
 from collections.abc import Callable
 
 from style_transfer.errors import InputError
+from style_transfer.grid import Grid
 from style_transfer.inputs import Inputs
 from style_transfer.machine import has_bfloat16_units, usable_memory
-from style_transfer.schedule import full_size
-from style_transfer.settings import Settings
+from style_transfer.runs.record import Method
+from style_transfer.schedule import Size, full_size
+from style_transfer.settings import Settings, layers_in_use, parse_tile, style_parts
 
 GIB = 2**30
 LIBRARIES = {"float32": 0.82, "bfloat16": 0.71}  # GiB
 EVALUATION = {"float32": 1.44, "bfloat16": 1.29}  # GiB a megapixel of the combination image
 TARGETS = 0.72  # GiB a megapixel of a style image, while its targets are computed
-# L-BFGS-B keeps 10 pairs of vectors and 5 more, in float64: 600 bytes a pixel.
-OPTIMIZER = 25 * 8 * 3 * 1e6 / GIB  # GiB a megapixel
+# L-BFGS-B keeps 10 pairs of vectors and 5 more, in float64: 600 bytes a pixel. Adam in place:
+# two moments and the mean of its steps, 36.
+OPTIMIZER = {"lbfgs": 25 * 8 * 3 * 1e6 / GIB, "adam": 36 * 1e6 / GIB}  # GiB a megapixel
+# Of a picture in tiles: content image, combination image, gradient and their copies on the way.
+ARRAYS = 100 * 1e6 / GIB  # GiB a megapixel
+STYLE_ARRAY = 15 * 1e6 / GIB  # a style's image and its pixels, GiB a megapixel
+TILES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)  # that `auto` chooses among
+# In smaller tiles L-BFGS takes longer for a step than Adam in large ones for several.
+SMALLEST_OF_LBFGS = 512
 
 
 def estimated_bytes(settings: Settings, pixels: int, styles: int = 1) -> int:
-    """Bytes that a run needs at its largest size.
+    """Bytes that a run needs at its largest size, the picture whole.
 
     Args:
         settings: precision, `targets`, `style_scale` and optimizer.
         pixels: of the combination image.
         styles: how many style pictures there are.
     """
-    precision = settings.precision
-    if precision == "auto":
-        precision = "bfloat16" if has_bfloat16_units() else "float32"
-    megapixels = pixels / 1e6
+    megapixels, precision = pixels / 1e6, _precision(settings)
     batch = styles + 2 if settings.targets == "batch" else 1
     evaluation = EVALUATION[precision] * megapixels * batch
     targets = TARGETS * megapixels * settings.style_scale**2
-    optimizer = OPTIMIZER * megapixels if settings.optimizer == "lbfgs" else 0
+    # Adam's moments are small beside an evaluation.
+    optimizer = OPTIMIZER["lbfgs"] * megapixels if settings.optimizer == "lbfgs" else 0
     return round((LIBRARIES[precision] + max(evaluation, targets) + optimizer) * GIB)
+
+
+def bytes_by_method(settings: Settings, size: tuple[int, int], styles: int, method: Method) -> int:
+    """Bytes that a run needs at a size of (rows, columns), whole or in tiles."""
+    if not method.tile:
+        return estimated_bytes(settings, size[0] * size[1], styles)
+    megapixels, precision = size[0] * size[1] / 1e6, _precision(settings)
+    evaluation = EVALUATION[precision] * window_pixels(settings, size, method.tile) / 1e6
+    arrays = ARRAYS + STYLE_ARRAY * settings.style_scale**2 * styles
+    growing = (arrays + OPTIMIZER[method.optimizer]) * megapixels
+    return round((LIBRARIES[precision] + evaluation + growing) * GIB)
+
+
+def _precision(settings: Settings) -> str:
+    """The arithmetic that `auto` stands for on this processor."""
+    if settings.precision != "auto":
+        return settings.precision
+    return "bfloat16" if has_bfloat16_units() else "float32"
+
+
+def window_pixels(settings: Settings, size: tuple[int, int], tile: int) -> int:
+    """Pixels of the largest window: a tile and its halo."""
+    grid = Grid(size, tile, settings.network, tuple(layers_in_use(settings)), settings.borders)
+    return max(rows * columns for rows, columns in (window.shape for window in grid.tiles))
+
+
+def why_not_in_tiles(settings: Settings) -> str | None:
+    """What keeps a loss from being computed in tiles, in one line; None where nothing does."""
+    if "histogram" in style_parts(settings):
+        return (
+            "--tile: expected a loss that is a sum over positions, --style_loss gram, moments or "
+            f"wasserstein, or --tile 0. Received: {settings.style_loss}"
+        )
+    if settings.normalize_gradients:
+        return "--tile: expected without --normalize_gradients, or 0. Received: both"
+    if settings.targets == "batch":
+        return "--tile: expected with --targets cached, or 0. Received: batch"
+    return None
+
+
+def memory_to_use(settings: Settings) -> int | None:
+    """Bytes: those of `--memory`, or what the machine has to give; None where it does not tell."""
+    return round(settings.memory * GIB) if settings.memory else usable_memory()
+
+
+def method_for(
+    settings: Settings, size: tuple[int, int], styles: int, usable: int | None
+) -> Method:
+    """How a size is computed: whole while it fits, else in tiles, above that with Adam.
+
+    Args:
+        settings: `tile` and `optimizer`, and what memory depends on.
+        size: (rows, columns).
+        styles: how many style pictures there are.
+        usable: bytes; None: no limit is known.
+
+    Returns:
+        The first method that fits; where none does, the one that needs least.
+    """
+    tile = parse_tile(settings.tile)
+    optimizers = dict.fromkeys((settings.optimizer, "adam"))
+    if settings.restarts:  # each iteration forgets what Adam would carry on
+        optimizers = {settings.optimizer: None}
+    methods = [Method(0, settings.optimizer)]
+    if tile and not why_not_in_tiles(settings):
+        methods = [Method(tile, optimizer) for optimizer in optimizers]
+    elif tile is None and not why_not_in_tiles(settings):
+        methods += [
+            Method(side, optimizer)
+            for optimizer in optimizers
+            for side in TILES
+            if side < max(size) and (optimizer == "adam" or side >= SMALLEST_OF_LBFGS)
+        ]
+    for method in methods:
+        if usable is None or bytes_by_method(settings, size, styles, method) <= usable:
+            return method
+    return methods[-1]
+
+
+def methods_for(settings: Settings, sizes: list[Size], styles: int) -> dict[str, Method]:
+    """The method of each size, by its number."""
+    usable, found = memory_to_use(settings), {}
+    for size in sizes:
+        method = method_for(settings, size.shape, styles, usable)
+        found[str(size.number)] = method
+    return found
 
 
 def check_memory(force: bool) -> Callable:
@@ -46,16 +140,20 @@ def check_memory(force: bool) -> Callable:
         force: let every run pass.
 
     Returns:
-        A function of (settings, inputs) that raises InputError where the run would not fit; the
-        message has both numbers and the largest height that fits.
+        A function of (settings, inputs) that raises InputError where the run would not fit, not
+        even in tiles; the message has both numbers and the largest height that fits.
     """
 
     def check(settings: Settings, inputs: Inputs) -> None:
+        refused = why_not_in_tiles(settings)
+        if refused and parse_tile(settings.tile):
+            raise InputError(refused)
         if force:
             return
         rows, columns = full_size(settings, *inputs.content.image.size)
-        styles = len(inputs.styles)
-        needed, usable = estimated_bytes(settings, rows * columns, styles), usable_memory()
+        styles, usable = len(inputs.styles), memory_to_use(settings)
+        method = method_for(settings, (rows, columns), styles, usable)
+        needed = bytes_by_method(settings, (rows, columns), styles, method)
         if usable is None or needed <= usable:
             return
         fitting = largest_rows(settings, rows / columns, styles, usable)
@@ -75,6 +173,8 @@ def largest_rows(settings: Settings, aspect: float, styles: int, usable: int) ->
     low, high = 0, 1 << 20
     while high - low > 1:
         middle = (low + high) // 2
-        fits = estimated_bytes(settings, round(middle**2 / aspect), styles) <= usable
+        size = middle, max(1, round(middle / aspect))
+        method = method_for(settings, size, styles, usable)
+        fits = bytes_by_method(settings, size, styles, method) <= usable
         low, high = (middle, high) if fits else (low, middle)
     return low

@@ -12,6 +12,7 @@ from style_transfer.vgg import layer_names
 
 STYLE_LAYERS = "block1_conv1,block2_conv1,block3_conv1,block4_conv1,block5_conv1"
 INITS = ("content", "noise", "mixed", "gray")
+SMALLEST_TILE = 32  # pixels; the halo of 80 around it is most of the work already
 SMALLEST_SIDE = 16  # pixels; a smaller picture has nothing to repaint, and is mostly a mistake
 
 
@@ -187,6 +188,16 @@ class Settings:
         ("auto", "float32", "bfloat16"),
     )
 
+    tile: str = choice(
+        "auto",
+        "memory",
+        "compute pictures in tiles of N x N pixels, with the same result in less memory; auto: whole "
+        "while they fit, else in the largest tiles that do; 0: never",
+    )
+    memory: float = choice(
+        0.0, "memory", "GiB of memory to use at most (0: what the machine or container has to give)"
+    )
+
     def __post_init__(self):
         for item in fields(self):
             object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
@@ -200,6 +211,7 @@ class Settings:
             )
         parse_size(self.size)
         parse_scales(self.scales)
+        parse_tile(self.tile)
         if not (self.content_weight or self.style_weight or self.tv_weight):
             raise InputError(
                 "--content_weight, --style_weight, --tv_weight: expected at least one above 0. "
@@ -241,6 +253,7 @@ _BOUNDS = {
     "tv_weight": (0, "a number, at least 0"),
     "histogram_weight": (0, "a number, at least 0"),
     "style_scale": (0.05, "a number, at least 0.05"),
+    "memory": (0, "a number of GiB, at least 0"),
 }
 
 
@@ -331,6 +344,22 @@ def parse_size(text: str) -> int | None:
     if not (text.isascii() and text.isdecimal() and int(text) >= SMALLEST_SIDE):
         raise InputError(
             f"--size: expected the long side in pixels, at least {SMALLEST_SIDE}, or content. "
+            f"Received: {text!r}"
+        )
+    return int(text)
+
+
+def parse_tile(text: str) -> int | None:
+    """The side of a tile in pixels, 0 for whole pictures; None for `auto`.
+
+    Raises:
+        InputError: something else, or a side below SMALLEST_TILE.
+    """
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdecimal()) or 0 < int(text) < SMALLEST_TILE:
+        raise InputError(
+            f"--tile: expected auto, 0, or a side of at least {SMALLEST_TILE} pixels. "
             f"Received: {text!r}"
         )
     return int(text)

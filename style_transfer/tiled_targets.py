@@ -13,6 +13,7 @@ from keras import ops
 from style_transfer import backends, losses
 from style_transfer.errors import InputError, RunStopped
 from style_transfer.grid import Grid, channels_of
+from style_transfer.memory import why_not_in_tiles
 from style_transfer.passes import LayerMasks, Passes, Sums
 from style_transfer.settings import Settings
 from style_transfer.targets import (
@@ -91,6 +92,10 @@ def make_tiled_targets(
         masks: regions of each image, in the same order.
         folder: for the content's features; see `FeaturesOnDisk`.
 
+    Returns:
+        Targets whose content features are on disk, and whose images are empty where nobody looks at
+        them again.
+
     Raises:
         InputError: a choice that cannot be computed in tiles.
         OutOfMemory: the backend cannot allocate what a window needs.
@@ -101,21 +106,17 @@ def make_tiled_targets(
         for style, image in enumerate(images[1:])
     )
     content = _content_targets(network, images[0], settings, tile, folder)
-    return Targets(tuple(images), content, styles, masks[0] if masks else {})
+    # Their sizes are all that is asked for later; only balancing starts at the content image.
+    sizes = [np.broadcast_to(np.float32(0), image.shape) for image in images]
+    if settings.auto_weights:
+        sizes[0] = images[0]
+    return Targets(tuple(sizes), content, styles, masks[0] if masks else {})
 
 
 def refuse_what_is_no_sum(settings: Settings) -> None:
     """Raise InputError for losses that are no sums over positions."""
-    for kind in style_layers_in_use(settings):
-        if not losses.STYLE_LOSSES[kind].over_positions:
-            raise InputError(
-                "--tile: expected a loss that is a sum over positions, --style_loss gram, moments "
-                f"or wasserstein, or --tile 0. Received: {settings.style_loss}"
-            )
-    if settings.normalize_gradients:
-        raise InputError("--tile: expected without --normalize_gradients, or 0. Received: both")
-    if settings.targets == "batch":
-        raise InputError("--tile: expected with --targets cached, or 0. Received: batch")
+    if refused := why_not_in_tiles(settings):
+        raise InputError(refused)
 
 
 def grid_of(network: FeatureExtractor, image: np.ndarray, settings: Settings, tile: int) -> Grid:

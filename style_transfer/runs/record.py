@@ -61,6 +61,19 @@ class Iteration:
     sha256: str = ""
 
 
+@dataclass(frozen=True)
+class Method:
+    """How a size is computed.
+
+    Attributes:
+        tile: side of a tile in pixels; 0: the picture is whole.
+        optimizer: `lbfgs` or `adam`.
+    """
+
+    tile: int
+    optimizer: str
+
+
 @dataclass
 class Record:
     """What a run is. PREFIX.json holds it.
@@ -78,6 +91,7 @@ class Record:
         filters_beside: as `PictureFile.beside`, of the filters' file.
         precision: `float32` or `bfloat16`, once it is known.
         loss_weights: with `auto_weights`, by size number and part of the loss.
+        methods: tiles and optimizer by size number, chosen by the memory at the start.
         versions: of Python, libraries and processor, each time that the run began or went on.
         remarks: lines said about the pictures and what was done to them.
         iterations: done so far.
@@ -96,6 +110,7 @@ class Record:
     filters_beside: str = ""
     precision: str = ""
     loss_weights: dict[str, dict[str, float]] = field(default_factory=dict)
+    methods: dict[str, Method] = field(default_factory=dict)
     versions: list[dict[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     iterations: list[Iteration] = field(default_factory=list)

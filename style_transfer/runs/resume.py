@@ -120,7 +120,7 @@ def continued(record: Record, folder: Path, changes: Changes) -> tuple[Sources, 
     if changed & {"weights", "network"}:
         record.filters = None
     if changed - {"iter"}:
-        record.loss_weights = {}
+        record.loss_weights, record.methods = {}, {}
     done = _iterations_kept(record, settings, changes.from_iteration)
     record.status, record.settings = "running", settings
     record.sizes = replan(record.sizes, settings)

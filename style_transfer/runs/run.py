@@ -28,7 +28,7 @@ from style_transfer.paths import sha256_of_file
 from style_transfer.runs.files import RunFiles, write_text, write_whole
 from style_transfer.runs.journal import Journal, JournalMismatch
 from style_transfer.runs.pictures import write_picture
-from style_transfer.runs.record import PROGRAM, Evaluation, Iteration, Record
+from style_transfer.runs.record import PROGRAM, Evaluation, Iteration, Method, Record
 from style_transfer.runs.takeover import RunOptions, clear_for, drop_later_images
 from style_transfer.schedule import Size
 
@@ -176,6 +176,20 @@ class Run:
     def image_before(self, size: Size) -> np.ndarray | None:
         """The image that the iteration before a size ended with; None for the first."""
         return self.image(size.first_iteration - 1) if size.first_iteration else None
+
+    def method(self, size: Size, choose: Callable[[], dict[str, Method]] = dict) -> Method:
+        """Tiles and optimizer of a size, chosen for all sizes at the start of the run.
+
+        Args:
+            size: which.
+            choose: methods by size number; called where the record has none.
+        """
+        record = self.record
+        if not record.methods:
+            record.methods = choose()
+            if record.methods:
+                self.save_record()  # a resume goes on in the same way, however much memory it has
+        return record.methods.get(str(size.number), Method(0, record.settings.optimizer))
 
     def loss_weights(self, size: Size, measure: Callable[[], dict]) -> dict | None:
         """With `auto_weights`, the weights of all parts of the loss, measured once a size."""
