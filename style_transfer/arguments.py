@@ -5,7 +5,8 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from style_transfer.errors import InputError
+from style_transfer.console import one_line, say
+from style_transfer.errors import ExitCode, InputError
 from style_transfer.presets import PRESETS
 from style_transfer.settings import Settings
 
@@ -20,7 +21,8 @@ class Parser(argparse.ArgumentParser):
     """Errors in one line; the usage is a --help away."""
 
     def error(self, message: str):
-        self.exit(2, f"{self.prog}: error: {message.removeprefix('argument ')}\n")
+        say(one_line(f"{self.prog}: error: {message.removeprefix('argument ')}"), sys.stderr)
+        raise SystemExit(ExitCode.INPUT)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -96,7 +98,7 @@ def add_settings(parser: argparse.ArgumentParser, **defaults) -> None:
 
 def whole_number(text: str) -> int:
     """`text` as a whole number from 0 on."""
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 9:
         raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more. Received: {text!r}")
     return int(text)
 
@@ -111,7 +113,7 @@ def parse(arguments: list[str] | None = None) -> tuple[str, dict]:
         InputError: positional arguments that are missing or do not go together.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = vars(make_parser().parse_intermixed_args(map(underscored, arguments)))
+    options = vars(make_parser().parse_intermixed_args(with_underscores(arguments)))
     paths = options.pop("paths", [])
     options["journal"] = not options.pop("no_journal", False)
     options.setdefault("quiet", False)
@@ -138,6 +140,12 @@ def parse(arguments: list[str] | None = None) -> tuple[str, dict]:
         )
     base, *styles, prefix = paths
     return "transfer", {"base": base, "styles": styles, "prefix": prefix, **options}
+
+
+def with_underscores(arguments: list[str]) -> list[str]:
+    """`underscored` arguments; all that follows `--` is a path, and stays as it is."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return [*map(underscored, arguments[:end]), *arguments[end:]]
 
 
 def underscored(argument: str) -> str:

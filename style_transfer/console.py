@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # Signals this close together are one wish to stop: `timeout` and `uv run` signal both the group
 # and the child.
 ONE_WISH = 1.0  # seconds
+LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 
 def say(line: str, stream: TextIO | None) -> None:
@@ -41,10 +42,15 @@ def say(line: str, stream: TextIO | None) -> None:
     """
     if stream is None:
         return
-    encoding = getattr(stream, "encoding", None) or "utf-8"
     with contextlib.suppress(OSError, ValueError):  # a broken pipe; a closed file
-        stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        stream.write(writable(line, stream) + "\n")
         stream.flush()
+
+
+def writable(line: str, stream: TextIO) -> str:
+    """A line with those characters escaped that the stream's encoding lacks."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def warn(event: Event) -> None:
@@ -124,6 +130,7 @@ class Console:
 
     def _say(self, line: str) -> None:
         if self.bar:
+            line = writable(line, sys.stdout)
             self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
             say(line, sys.stdout)
@@ -196,6 +203,7 @@ def signals() -> Iterator[Signals]:
         yield heard  # only the main thread may set handlers
         return
     listener, speaker = socket.socketpair()  # Windows has no wakeup on pipes
+    listener.settimeout(None)  # whatever socket.setdefaulttimeout says
     speaker.setblocking(False)
     numbers = [signal.SIGINT, signal.SIGTERM]
 
@@ -215,7 +223,8 @@ def signals() -> Iterator[Signals]:
     finally:
         signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # None: set by another language than Python
+                signal.signal(number, handler)
         speaker.send(b"\0")
         thread.join()
         listener.close()
@@ -239,22 +248,45 @@ def run_command(program: str, command: Callable[[Listener], None]) -> ExitCode:
             begun.append(event)
         stop(event)
 
-    with signals() as stop, warnings.catch_warnings():
+    with descriptors_taken(), signals() as stop, warnings.catch_warnings():
         try:
             command(listener)
         except InputError as error:
-            say(f"{program}: error: {error}", sys.stderr)
+            say(one_line(f"{program}: error: {error}"), sys.stderr)
             return ExitCode.INPUT
         except StopRun:
-            say(f"{program}: stopped; {_way_on(begun)}", sys.stderr)
+            say(one_line(f"{program}: stopped; {_way_on(begun)}"), sys.stderr)
             return ExitCode.STOPPED if stop.number is None else ExitCode(128 + stop.number)
         except (RunStopped, MemoryError, OSError) as error:
             reason = str(error) or "not enough memory"
-            say(f"{program}: stopped: {reason}; {_way_on(begun)}", sys.stderr)
+            say(one_line(f"{program}: stopped: {reason}; {_way_on(begun)}"), sys.stderr)
             return ExitCode.STOPPED
         finally:
             flush_or_give_up()
     return ExitCode.DONE
+
+
+@contextmanager
+def descriptors_taken() -> Iterator[None]:
+    """While this is open, no file gets the number of a standard stream that is closed.
+
+    What libraries write to descriptor 2 would go into it.
+    """
+    taken = []
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        taken.append(number)
+    os.close(number)
+    try:
+        yield
+    finally:
+        for number in taken:
+            with contextlib.suppress(OSError):
+                os.close(number)
+
+
+def one_line(text: str) -> str:
+    """A text with its line breaks escaped: names of files may hold some."""
+    return "".join(repr(part)[1:-1] if part in LINE_BREAKS else part for part in text)
 
 
 def _way_on(begun: list[RunBegun]) -> str:
