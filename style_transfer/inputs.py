@@ -1,6 +1,7 @@
 """The pictures that a run reads, all of them, opened and checked before anything is computed."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,9 @@ def listed(styles: Any) -> list[Any]:
     """
     single = isinstance(styles, str | os.PathLike | Picture | Image.Image)
     single = single or hasattr(styles, "shape")
-    styles = [styles] if single or styles is None else list(styles)
+    if single or not isinstance(styles, Iterable):
+        styles = [styles]
+    styles = list(styles)
     if not styles:
         raise InputError("styles: expected at least one style picture. Received: none")
     return styles

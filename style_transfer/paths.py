@@ -13,7 +13,9 @@ def expanded(path: str | os.PathLike, what: str) -> Path:
     Raises:
         InputError: an empty path, or one with a null character; `what` names the argument.
     """
-    path = os.fspath(path)
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise InputError(f"{what}: expected a path. Received: {path!r}")
+    path = os.fsdecode(path)
     if not path or "\0" in path:
         raise InputError(f"{what}: expected a path. Received: {path!r}")
     return Path(os.path.expanduser(path))  # noqa: PTH111 (that of Path fails without a home)

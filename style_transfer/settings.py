@@ -257,6 +257,19 @@ _BOUNDS = {
 }
 
 
+# Beyond these, arithmetic overflows, lists of iterations do not fit, or names grow too long.
+_LARGEST = {
+    "height": 1_000_000,
+    "width": 1_000_000,
+    "iter": 99_999,
+    "evaluations": 1_000_000,
+    "seed": 2**63 - 1,
+    "learning_rate": 1e6,
+    "precondition": 8,
+    "style_scale": 100,
+}
+
+
 def _checked(item, value):
     """The value of one field in the field's own type, or an InputError naming its option."""
 
@@ -278,6 +291,8 @@ def _checked(item, value):
         raise refuse(expected) from None
     if not exact or number < smallest:
         raise refuse(expected)
+    if number > _LARGEST.get(item.name, number):
+        raise refuse(f"at most {_LARGEST[item.name]:,}")
     return number
 
 
@@ -341,10 +356,11 @@ def parse_size(text: str) -> int | None:
     """
     if text in ("", "content"):
         return None
-    if not (text.isascii() and text.isdecimal() and int(text) >= SMALLEST_SIDE):
+    is_short = text.isascii() and text.isdecimal() and len(text) <= 9
+    if not (is_short and SMALLEST_SIDE <= int(text) <= _LARGEST["height"]):
         raise InputError(
-            f"--size: expected the long side in pixels, at least {SMALLEST_SIDE}, or content. "
-            f"Received: {text!r}"
+            f"--size: expected the long side in pixels, from {SMALLEST_SIDE} to "
+            f"{_LARGEST['height']:,}, or content. Received: {text!r}"
         )
     return int(text)
 
@@ -404,11 +420,12 @@ def parse_blend(text: str, styles: int) -> list[float]:
 
 
 def positive(text: str, option: str) -> float:
-    """`text` as a finite number above 0, or an InputError that names `option`."""
+    """`text` as a number above 0, at most 1e30, or an InputError that names `option`."""
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise InputError(f"{option}: expected a number above 0. Received: {text!r}")
+    if not 1e-30 <= number <= 1e30:  # sums and ratios of such numbers are finite
+        expected = "above 0" if not number > 0 else "from 1e-30 to 1e30"
+        raise InputError(f"{option}: expected a number {expected}. Received: {text!r}")
     return number

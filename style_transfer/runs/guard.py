@@ -30,10 +30,11 @@ def run_files(prefix: str | os.PathLike, output: str, names: list[str]) -> RunFi
         InputError: an empty prefix.
     """
     path, suffix = expanded(prefix, "PREFIX"), SUFFIXES[output]
-    if path.name and path.suffix.lower() in set(SUFFIXES.values()) and not path.is_dir():
+    is_folder = os.path.isdir(path)  # noqa: PTH112 (Path's raises where a name is too long)
+    if path.name and path.suffix.lower() in set(SUFFIXES.values()) and not is_folder:
         return RunFiles(path.with_suffix(""), path.suffix if path.suffix == suffix else suffix)
     separators = tuple(filter(None, (os.sep, os.altsep)))
-    if os.fspath(prefix).endswith(separators) or path.is_dir():
+    if os.fsdecode(prefix).endswith(separators) or is_folder:
         return RunFiles(path / "--".join(names), suffix)
     return RunFiles(path, suffix)
 

@@ -134,7 +134,10 @@ class Record:
         Raises:
             ValueError: not a record, damaged, or of a version that this program does not know.
         """
-        content = json.loads(text)
+        try:
+            content = json.loads(text)
+        except RecursionError:
+            raise ValueError("lists nested too deeply") from None
         if not isinstance(content, dict) or "checksum" not in content:
             raise ValueError("not a record of this program")
         if content.pop("checksum") != checksum(content):

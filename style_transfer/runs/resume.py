@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from style_transfer.errors import InputError
-from style_transfer.inputs import GIVEN, Sources
+from style_transfer.inputs import GIVEN, Sources, given_start
 from style_transfer.paths import expanded, sha256_of_file
 from style_transfer.presets import with_choices
 from style_transfer.runs.files import SUFFIXES, RunFiles
@@ -107,7 +107,8 @@ def continued(record: Record, folder: Path, changes: Changes) -> tuple[Sources, 
         InputError: something changed that would make it another run.
     """
     before = record.settings
-    settings = with_choices(before, changes.choices)
+    _, choices = given_start(changes.choices)
+    settings = with_choices(before, choices)
     changed = {
         item.name
         for item in dataclasses.fields(settings)
@@ -155,7 +156,7 @@ def _check_changed(before: Settings, settings: Settings, changed: set, overwrite
 def _iterations_kept(record: Record, settings: Settings, from_iteration: int | None) -> int:
     done = len(record.iterations)
     if from_iteration is not None:
-        if from_iteration >= done:
+        if not isinstance(from_iteration, int) or not 0 <= from_iteration < done:
             which = f"0 to {done - 1}" if done else "none of which is done yet"
             raise InputError(
                 f"--from_iteration: expected one of the run's iterations, {which}. "
