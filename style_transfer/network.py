@@ -47,7 +47,8 @@ class WideConv2D(keras.layers.Conv2D):
 
 def _transposed(padding: str) -> Callable:
     """A convolution of (features, kernel, turned kernel), transposed forward and backward."""
-    conv_transpose = partial(ops.conv_transpose, data_format=CHANNELS_LAST)
+    # Keras before 3.11 has no default for the strides.
+    conv_transpose = partial(ops.conv_transpose, strides=1, data_format=CHANNELS_LAST)
 
     def convolved(features, kernel, turned):
         features = conv_transpose(features, turned, padding="same")
