@@ -231,12 +231,15 @@ def signals() -> Iterator[Signals]:
         speaker.close()
 
 
-def run_command(program: str, command: Callable[[Listener], None]) -> ExitCode:
+def run_command(
+    program: str, command: Callable[[Listener], None], way_on: str | None = None
+) -> ExitCode:
     """Carry out a command line: every way it can end is an exit code and at most one line.
 
     Args:
         program: how lines begin.
         command: called with a listener for its run, which hears of signals.
+        way_on: how to continue after a stop, where that is not by --resume.
 
     Returns:
         See `ExitCode`.

@@ -1,0 +1,239 @@
+"""Hands the cells of a gallery to workers, and enters what comes back."""
+
+import contextlib
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from style_transfer.cluster import Outcome, Workers
+from style_transfer.errors import InputError
+from style_transfer.events import Evaluated, Event, Listener, StopRun
+from style_transfer.gallery.album import Album, Entry
+from style_transfer.gallery.page import duration
+from style_transfer.gallery.plan import Cell
+from style_transfer.gallery.status import Status
+from style_transfer.gallery.task import Progress, Task, progress
+from style_transfer.gallery.worker import THUMBNAILS, Job, Painted, Painter, Script, keep_thumbnail
+from style_transfer.memory import estimated_bytes
+from style_transfer.runs.files import RunFiles, write_whole
+from style_transfer.runs.guard import check_free
+from style_transfer.runs.lock import locked
+from style_transfer.runs.record import Record
+from style_transfer.runs.takeover import RunOptions, clear_for, drop_later_images
+from style_transfer.schedule import full_size
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who paints.
+
+    Attributes:
+        script: the functions of the top level that paint a picture.
+        workers: how many; None chooses.
+        address: of a Ray cluster, or None.
+        quiet: print nothing.
+        on_event: told of the runs' events where they are painted in this process; may raise
+            StopRun.
+    """
+
+    script: Script
+    workers: int | None = 1
+    address: str | None = None
+    quiet: bool = True
+    on_event: Listener | None = None
+
+
+def paint(album: Album, crew: Crew) -> None:
+    """Paint what an album lacks; its entries say how each cell came out.
+
+    Raises:
+        StopRun: a listener, or a signal, stopped it.
+        InputError: the workers cannot be had; or the filters cannot be used.
+        RunStopped: workers cannot be started, or the cluster is gone.
+    """
+    pending = list(_pending(album))
+    album.save()
+    if not pending:
+        return
+    done = len(album.entries) - len(pending)
+    with Status(len(album.entries), done, crew.quiet) as status:
+        try:
+            _paint(album, pending, crew, status)
+        finally:
+            album.save()
+
+
+def _pending(album: Album) -> Iterator[Cell]:
+    """The cells that are to be painted; what is done already is entered."""
+    for entry in album.entries.values():
+        how, record = progress(album.task, entry.cell)
+        if how is Progress.DONE and record and not album.task.force:
+            entry.done(record)
+        else:
+            yield entry.cell
+
+
+def _paint(album: Album, pending: list[Cell], crew: Crew, status: Status) -> None:
+    task = album.task
+    here = crew.address is None
+    workers = min(crew.workers or 0, len(pending)) or None
+    listener = None
+    if here and workers is None:
+        workers = automatic_workers(task, pending)
+    if here and workers == 1:
+        listener = _listener(task, crew, status)
+    make_worker = partial(
+        Painter, task, crew.script, *(() if here else _shared_files(task)), listener=listener
+    )
+    said: set[str] = set()
+    with _interruptible(listener is None):
+        team = Workers(make_worker, workers, crew.address, ahead=0)
+        with team, contextlib.closing(team.map(_jobs(pending, here), name=_name)) as outcomes:
+            for outcome in outcomes:
+                entry = album.entries[outcome.item.cell.name]
+                _enter(task, entry, outcome)
+                for line in outcome.value.said if outcome.value else ():
+                    if line not in said:
+                        said.add(line)
+                        status.say(line)
+                status.cell_done(entry.cell.name, _told(entry))
+                album.save(now=False)
+
+
+def _name(job: Job) -> str:
+    return job.cell.name
+
+
+def automatic_workers(task: Task, pending: list[Cell]) -> int:
+    """How many processes of this machine: one; see docs/cluster.md."""
+    return 1
+
+
+def memory_of(task: Task, cell: Cell) -> int | None:
+    """Bytes that a worker needs for a cell; None where its picture cannot be read."""
+    try:
+        with Image.open(cell.photo.path) as file:
+            rows, columns = full_size(task.settings, *file.size)
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+    return estimated_bytes(task.settings, rows * columns)
+
+
+def _listener(task: Task, crew: Crew, status: Status) -> Listener:
+    """Moves the bar while a cell is painted in this process."""
+    settings = task.settings
+    evaluations = settings.iter * settings.evaluations
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Evaluated):
+            status.part(min(1.0, (event.number + 1) / evaluations))
+        if crew.on_event:
+            crew.on_event(event)
+
+    return listen
+
+
+def _shared_files(task: Task) -> tuple[bytes | None, bytes | None]:
+    """The contents of the files that all cells need: filters, and the picture to start from."""
+    start = Path(task.settings.init).read_bytes() if task.start_sha256 else None
+    return Path(task.filters.path).read_bytes() if task.filters else None, start
+
+
+def _jobs(cells: Iterable[Cell], here: bool) -> Iterator[Job]:
+    """The cells, with the content of their pictures where workers cannot read the files."""
+    for cell in cells:
+        yield Job(cell) if here else Job(cell, *map(_content, (cell.photo, cell.painting)))
+
+
+def _content(source) -> bytes:
+    try:
+        return Path(source.path).read_bytes()
+    except OSError:
+        return b""  # the worker says that it cannot be read
+
+
+def _enter(task: Task, entry: Entry, outcome: Outcome) -> None:
+    """Enter what became of a cell, and write the files that came with it."""
+    failure, painted = outcome.failure, outcome.value
+    if failure is None:
+        try:
+            _keep(task, entry.cell, painted)
+            entry.done(painted.record, painted.seconds)
+        except InputError as error:
+            entry.failed(str(error))
+        return
+    entry.failed(failure.message.removeprefix(f"{entry.cell.name}: "))
+
+
+def _keep(task: Task, cell: Cell, painted: Painted) -> None:
+    """Write the files of a cell that was painted elsewhere.
+
+    Raises:
+        InputError: files in OUT that are not this program's are in the way.
+    """
+    if not painted.files:
+        return
+    out, files = Path(task.out), task.files(cell)
+    inputs = [("PHOTOS", Path(cell.photo.path)), ("PAINTINGS", Path(cell.painting.path))]
+    check_free(files, inputs, overwrite=True)
+    (out / THUMBNAILS).mkdir(exist_ok=True)
+    with locked(files):
+        _clear(files, painted.record)
+        for name, content in painted.files.items():
+            if name.startswith(THUMBNAILS):
+                keep_thumbnail(out / name, content)
+            else:
+                write_whole(out / name, lambda file, content=content: file.write(content))
+
+
+def _clear(files: RunFiles, record: Record) -> None:
+    """Remove an earlier run of a cell."""
+    clear_for(files, record, RunOptions(overwrite=True), lambda line: None)
+    drop_later_images(files, 0)
+
+
+def _told(entry: Entry) -> str:
+    if entry.status == "failed":
+        return entry.error
+    return f"{entry.columns} x {entry.rows}, {duration(entry.seconds)}"
+
+
+def failures(album: Album) -> list[str]:
+    """A line for each reason for which cells failed."""
+    failed = [entry for entry in album.entries.values() if entry.status == "failed"]
+    counts = Counter(entry.error for entry in failed)
+    lines = []
+    for error, count in counts.items():
+        names = [entry.cell.name for entry in failed if entry.error == error]
+        lines.append(f"{names[0]}{f' and {count - 1} more' if count > 1 else ''}: {error}")
+    return lines
+
+
+@contextlib.contextmanager
+def _interruptible(wanted: bool) -> Iterator[None]:
+    """While workers paint in other processes, let signals end the wait for them.
+
+    Raises:
+        StopRun: Ctrl-C or SIGTERM.
+    """
+    if not wanted or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise StopRun from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

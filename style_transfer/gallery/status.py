@@ -1,0 +1,73 @@
+"""What a gallery tells on a terminal: one bar for all pictures, or a line for each."""
+
+import sys
+import time
+
+from style_transfer.console import is_terminal, say
+from style_transfer.gallery.page import duration
+
+
+class Status:
+    """One bar for all, with the time left and the pictures a minute; plain lines elsewhere.
+
+    Args:
+        total: cells of the gallery.
+        done: how many of them are done already.
+        quiet: print nothing.
+    """
+
+    def __init__(self, total: int, done: int, quiet: bool):
+        self._total, self._before, self._done = total, done, done
+        self._quiet = quiet
+        self._part = 0.0  # of the cell that is being painted in this process
+        self._begun = time.monotonic()
+        self._bar = None
+        if not quiet and is_terminal(sys.stdout):
+            from rich import progress
+
+            self._bar = progress.Progress(
+                progress.TextColumn("{task.fields[done]} of {task.total:.0f}"),
+                progress.BarColumn(),
+                progress.TextColumn("{task.fields[rate]}"),
+            )
+            self._task = self._bar.add_task("", total=total, completed=done, done=done, rate="")
+            self._bar.start()
+
+    def __enter__(self) -> "Status":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def part(self, fraction: float) -> None:
+        """How much of the current cell is done."""
+        self._part = fraction
+        if self._bar:
+            self._bar.update(self._task, completed=self._done + fraction)
+
+    def cell_done(self, name: str, told: str) -> None:
+        """A cell is done, or has failed."""
+        self._done, self._part = self._done + 1, 0.0
+        rate = self.rate()
+        if self._bar:
+            self._bar.update(self._task, completed=self._done, done=self._done, rate=rate)
+        elif not self._quiet:
+            say(f"{self._done} of {self._total}: {name}: {told}; {rate}", sys.stdout)
+
+    def rate(self) -> str:
+        """Pictures a minute, and the time left."""
+        seconds = max(time.monotonic() - self._begun, 1e-3)
+        done = self._done - self._before
+        if not done:
+            return ""
+        left = (self._total - self._done) * seconds / done
+        rate = f"{60 * done / seconds:.3g} pictures a minute"
+        return f"{rate}, {duration(left)} left" if left else rate
+
+    def say(self, line: str) -> None:
+        """A line for people, above the bar."""
+        if self._bar:
+            self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        elif not self._quiet:
+            say(line, sys.stdout)
