@@ -1,17 +1,20 @@
 """Opening a run, new or earlier: its pictures read, its prefix checked and locked."""
 
 import dataclasses
+import hashlib
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from style_transfer.events import Listener
 from style_transfer.inputs import Inputs, Sources, load_inputs
-from style_transfer.paths import existing_file, sha256_of_file
+from style_transfer.paths import existing_file
 from style_transfer.pictures import Picture
-from style_transfer.runs.files import SUFFIXES, RunFiles, write_whole
+from style_transfer.runs.files import SUFFIXES, RunFiles
 from style_transfer.runs.guard import check_free, check_inputs_apart, check_writable, run_files
 from style_transfer.runs.lock import locked
 from style_transfer.runs.record import PictureFile, Record
@@ -81,8 +84,10 @@ def new_run(
         check_free(files, inputs.paths(), overwrite)
     opening.check(settings, inputs)
     with locked(files) if files else nullcontext():
-        record = Record(preset, settings, **picture_files(inputs, files), sizes=sizes)
-        options = RunOptions(overwrite, opening.journal)
+        copies: dict[Path, bytes] = {}
+        entries = picture_files(inputs, files, copies)
+        record = Record(preset, settings, **entries, sizes=sizes)
+        options = RunOptions(overwrite, opening.journal, copies=copies)
         render = opening.make_render(inputs, settings)
         with Run(record, files, options, render, opening.listeners) as run:
             for remark in inputs.remarks():
@@ -108,10 +113,12 @@ def earlier_run(
         inputs = load_inputs(sources, record.settings)
         check_inputs_apart(files, inputs.paths())
         before = record.pictures
-        record = dataclasses.replace(record, **picture_files(inputs, files))
+        copies: dict[Path, bytes] = {}
+        entries = picture_files(inputs, files, copies)
+        record = dataclasses.replace(record, **entries)
         check_same_pictures(before, record.pictures, changes.overwrite)
         opening.check(record.settings, inputs)
-        options = RunOptions(changes.overwrite, opening.journal, done)
+        options = RunOptions(changes.overwrite, opening.journal, done, copies)
         render = opening.make_render(inputs, record.settings)
         with Run(record, files, options, render, opening.listeners) as run:
             yield run, inputs
@@ -130,23 +137,31 @@ def named_files(sources: Sources, settings: Settings) -> list[tuple[str, Path]]:
     ]
 
 
-def picture_files(inputs: Inputs, files: RunFiles | None) -> dict:
+def picture_files(
+    inputs: Inputs, files: RunFiles | None, copies: dict[Path, bytes] | None = None
+) -> dict:
     """The pictures as fields of a `Record`, by path and SHA-256.
 
-    A picture handed over from memory is kept in the run's own folder, for a resume.
+    Args:
+        inputs: the pictures.
+        files: of the run.
+        copies: receives what is to be written for a resume, by path: the pictures that were handed
+            over from memory.
     """
+    copies = {} if copies is None else copies
+    entry = partial(_entry, files=files, copies=copies)
     masks = inputs.masks.pictures if inputs.masks else []
     return {
-        "content": _entry(inputs.content, "content", files),
-        "styles": [
-            _entry(style, f"style_{number}", files) for number, style in enumerate(inputs.styles)
-        ],
-        "start": _entry(inputs.start, "start", files) if inputs.start else None,
-        "masks": [_entry(mask, f"mask_{number}", files) for number, mask in enumerate(masks)],
+        "content": entry(inputs.content, "content"),
+        "styles": [entry(style, f"style_{number}") for number, style in enumerate(inputs.styles)],
+        "start": entry(inputs.start, "start") if inputs.start else None,
+        "masks": [entry(mask, f"mask_{number}") for number, mask in enumerate(masks)],
     }
 
 
-def _entry(picture: Picture, name: str, files: RunFiles | None) -> PictureFile:
+def _entry(
+    picture: Picture, name: str, files: RunFiles | None, copies: dict[Path, bytes]
+) -> PictureFile:
     folder = files.prefix.parent.absolute() if files else None
     if picture.path:
         return PictureFile(picture.path, picture.sha256, beside(picture.path, folder))
@@ -156,8 +171,11 @@ def _entry(picture: Picture, name: str, files: RunFiles | None) -> PictureFile:
     image = picture.image.copy()
     if picture.alpha:
         image.putalpha(picture.alpha)
-    write_whole(path, lambda file: image.save(file, "PNG"))
-    return PictureFile("", sha256_of_file(path), beside(str(path.absolute()), folder))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    copies[path] = file.getvalue()
+    digest = hashlib.sha256(copies[path]).hexdigest()
+    return PictureFile("", digest, beside(str(path.absolute()), folder))
 
 
 def beside(path: str | None, folder: Path | None) -> str:

@@ -107,7 +107,9 @@ def continued(record: Record, folder: Path, changes: Changes) -> tuple[Sources, 
         InputError: something changed that would make it another run.
     """
     before = record.settings
-    _, choices = given_start(changes.choices)
+    start, choices = given_start(changes.choices)
+    if start is not None:
+        raise InputError(f"--init: expected a path, in a resume. Received: {type(start).__name__}")
     settings = with_choices(before, choices)
     changed = {
         item.name

@@ -46,7 +46,7 @@ class Optimization(Protocol):
 class Run:
     """The progress of a run, in memory and, where it has files, on disk.
 
-    A context manager; nothing on disk changes before it is entered. The caller holds the lock.
+    A context manager; nothing on disk changes before its first size is asked for. The caller holds the lock.
 
     Args:
         record: of a new run, or of an earlier one that goes on.
@@ -74,15 +74,22 @@ class Run:
         self._earlier = record.iterations, record.evaluations  # come again as they are replayed
         self._latest: tuple[int, np.ndarray] | None = None  # the last iteration and its image
         self._why_fresh = "no journal of these iterations is left"
+        self._begun = False  # whether anything on disk is this run's
 
     def __enter__(self) -> "Run":
-        # Told first: a listener that stops the run here leaves nothing behind.
         prefix = self.files.prefix if self.files else None
         self.tell(RunBegun(self.record, prefix, self.options.journal))
+        return self
+
+    def _begin(self) -> None:
+        """Change what is on disk; until here, a fault or a listener's stop leaves it as it is."""
+        self._begun = True
         if self.files:
             clear_for(self.files, self.record, self.options, self.say)
         self._back_to(self._saved)
         if self.files:
+            for path, content in self.options.copies.items():
+                write_whole(path, lambda file, content=content: file.write(content))
             self.save_record()
             drop_later_images(self.files, self._saved)
         if self.files and not self.options.journal:
@@ -92,11 +99,11 @@ class Run:
             )
         if self.options.done == self.record.settings.iter:
             self.say(f"All {self.options.done} iterations are done; --iter N makes it N in all.")
-        return self
 
     def __exit__(self, kind: type | None, error: object, traceback: object) -> None:
         self._close_journal()
-        if isinstance(error, StopRun | KeyboardInterrupt) and self.record.status == "running":
+        is_stop = isinstance(error, StopRun | KeyboardInterrupt)
+        if is_stop and self._begun and self.record.status == "running":
             self._back_to(self._saved)  # stopped between two sizes
             self.record.status = "interrupted"
             self.save_record()
@@ -138,6 +145,8 @@ class Run:
         the journal. Where it is not, but iterations of it are saved, a new call of the optimizer
         begins after the last of them.
         """
+        if not self._begun:
+            self._begin()
         while size := self._next_size():
             self.tell(SizeBegun(size))
             yield size

@@ -1,7 +1,7 @@
 """Making room where a run begins or goes back: earlier pictures are removed or put aside."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from style_transfer.errors import InputError
@@ -19,11 +19,13 @@ class RunOptions:
         overwrite: remove the files of an earlier run, or the later iterations of this one.
         journal: keep what an exact resume within a size needs.
         done: iterations of an earlier run that are kept; None for a new run.
+        copies: files to be written at the start: pictures that were handed over from memory.
     """
 
     overwrite: bool = False
     journal: bool = True
     done: int | None = None
+    copies: dict[Path, bytes] = field(default_factory=dict)
 
 
 def clear_for(
