@@ -6,8 +6,16 @@ from typing import Any
 from style_transfer.errors import InputError
 from style_transfer.settings import INITS, Settings
 
+# The default of version 1: the content at one deep layer, two or three sizes.
+_GRAM = {
+    "content_layers": "block4_conv2",
+    "content_weight": 0.025,
+    "scales": "auto:1.75",
+    "iter": 4,
+}
 # Keras 1.1 and 2.3, examples/neural_style_transfer.py: what both versions share.
 _KERAS = {
+    **_GRAM,
     "iter": 10,
     "scales": "1",
     "restarts": True,
@@ -21,6 +29,7 @@ _KERAS = {
 }
 # What the other published systems share: one size, pixels, no smoothing.
 _SINGLE_SIZE = {
+    **_GRAM,
     "scales": "1",
     "precondition": 0.0,
     "borders": "zeros",
@@ -29,6 +38,7 @@ _SINGLE_SIZE = {
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
+    "gram": _GRAM,
     "keras-1": {**_KERAS, "network": "vgg16", "init": "noise", "weights": "imagenet"},
     "keras-2": {**_KERAS, "content_layers": "block5_conv2", "weights": "imagenet"},
     # arXiv 1508.06576; α/β = 10⁻³, the middle of its figure 3.
@@ -64,7 +74,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "iter": 15,
     },
     # arXiv 1701.08893: an image pyramid, Gram and histogram losses, weights found by gradients.
-    "histogram": {"style_loss": "gram+histogram", "auto_weights": True},
+    "histogram": {**_GRAM, "style_loss": "gram+histogram", "auto_weights": True},
 }
 # With `auto_weights`: each term's gradient relative to that of the style, as seen on seven pairs.
 # The Gram loss's falls by much more than the others' on the way, hence its share at the start.

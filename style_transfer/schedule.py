@@ -4,11 +4,16 @@ import dataclasses
 from dataclasses import dataclass
 
 from style_transfer.errors import InputError
-from style_transfer.settings import Settings, layers_in_use, parse_scales, parse_size
+from style_transfer.settings import (
+    Settings,
+    automatic_step,
+    layers_in_use,
+    parse_scales,
+    parse_size,
+)
 from style_transfer.vgg import smallest_side
 
 COARSEST = 140  # rows; at 64, 82 and 131, fitted filters lost the content
-STEP = 1.75  # from one size to the next
 COARSEST_SHARE = 3  # the coarsest size is cheap, and large strokes form there
 
 
@@ -62,12 +67,12 @@ def full_size(settings: Settings, width: int, height: int) -> tuple[int, int]:
 
 def fractions_of(settings: Settings, rows: int) -> list[tuple[float, float]]:
     """Pairs of (fraction of full size, share of the iterations), coarse to fine."""
-    pairs = parse_scales(settings.scales)
-    if pairs is not None:
-        return pairs
+    step = automatic_step(settings.scales)
+    if step is None:
+        return parse_scales(settings.scales)
     fractions = [1.0]
-    while rows * fractions[0] / STEP >= COARSEST:
-        fractions.insert(0, fractions[0] / STEP)
+    while rows * fractions[0] / step >= COARSEST:
+        fractions.insert(0, fractions[0] / step)
     return [(fraction, 1 if index else COARSEST_SHARE) for index, fraction in enumerate(fractions)]
 
 

@@ -11,6 +11,7 @@ from style_transfer.errors import InputError
 from style_transfer.vgg import layer_names
 
 STYLE_LAYERS = "block1_conv1,block2_conv1,block3_conv1,block4_conv1,block5_conv1"
+STEP = 2**0.5  # between automatic sizes
 INITS = ("content", "noise", "mixed", "gray")
 SMALLEST_TILE = 32  # pixels; the halo of 80 around it is most of the work already
 SMALLEST_SIDE = 16  # pixels; a smaller picture has nothing to repaint, and is mostly a mistake
@@ -57,13 +58,13 @@ class Settings:
         ("png", "png16", "tiff16"),
     )
 
-    iter: int = choice(4, "optimization", "iterations; a picture is saved after each")
+    iter: int = choice(6, "optimization", "iterations; a picture is saved after each")
     evaluations: int = choice(20, "optimization", "evaluations of loss and gradient per iteration")
     scales: str = choice(
         "auto",
         "optimization",
         "coarse to fine: sizes as fractions of the height, each with its share of the iterations, "
-        "0.25:3,0.5:2,1:2; auto: in steps of 1.75 from 140 rows or more",
+        "0.25:3,0.5:2,1:2; auto: in steps of √2 from 140 rows on; auto:1.75: in others",
     )
     optimizer: str = choice("lbfgs", "optimization", "what minimizes the loss", ("lbfgs", "adam"))
     clip: bool = choice(
@@ -80,7 +81,7 @@ class Settings:
         "L-BFGS moves frequencies f of the picture by f^-X: large shapes first (0: pixels)",
     )
 
-    content_weight: float = choice(0.025, "loss", "weight of the content loss")
+    content_weight: float = choice(0.05, "loss", "weight of the content loss")
     style_weight: float = choice(1.0, "loss", "weight of the style loss")
     tv_weight: float = choice(1.0, "loss", "weight of the total variation loss")
     auto_weights: bool = choice(
@@ -96,7 +97,9 @@ class Settings:
         "(needs --optimizer adam)",
     )
     content_layers: str = choice(
-        "block4_conv2", "loss", "layers of the content loss, block4_conv2 or block4_conv2:0.5"
+        "block2_conv2,block3_conv1,block4_conv2",
+        "loss",
+        "layers of the content loss, block4_conv2 or block4_conv2:0.5",
     )
     style_layers: str = choice(STYLE_LAYERS, "loss", "layers of the style loss, likewise")
     loss_scale: str = choice(
@@ -210,7 +213,8 @@ class Settings:
                 f"Received: {self.content_mask!r}, {self.style_mask!r}"
             )
         parse_size(self.size)
-        parse_scales(self.scales)
+        if automatic_step(self.scales) is None:
+            parse_scales(self.scales)
         parse_tile(self.tile)
         if not (self.content_weight or self.style_weight or self.tv_weight):
             raise InputError(
@@ -381,17 +385,27 @@ def parse_tile(text: str) -> int | None:
     return int(text)
 
 
-def parse_scales(text: str) -> list[tuple[float, float]] | None:
-    """Pairs of (fraction of the height, share of the iterations) from text like `0.25:1,1:3`.
+def automatic_step(text: str) -> float | None:
+    """The factor between automatic sizes, from `auto` or `auto:1.75`; None for sizes given.
 
-    Returns:
-        The pairs; None for `auto`.
+    Raises:
+        InputError: no number of at least 1.1.
+    """
+    name, _, factor = text.partition(":")
+    if name.strip() != "auto":
+        return None
+    step = positive(factor, "--scales") if factor else STEP
+    if step < 1.1:
+        raise InputError(f"--scales: expected steps of at least 1.1. Received: {text!r}")
+    return step
+
+
+def parse_scales(text: str) -> list[tuple[float, float]]:
+    """Pairs of (fraction of the height, share of the iterations) from text like `0.25:1,1:3`.
 
     Raises:
         InputError: fractions that are not increasing, above 1 or not ending at 1.
     """
-    if text == "auto":
-        return None
     pairs = []
     for part in text.split(","):
         fraction, _, share = part.strip().partition(":")

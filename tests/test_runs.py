@@ -393,7 +393,8 @@ def test_a_record_of_version_1_is_read(tmp_path):
     text = json.dumps({**old, "checksum": checksum(old)})
     (tmp_path / "old.json").write_text(text)
     record = record_of(str(tmp_path / "old"))
-    assert record.status == "failed" and record.settings == make_settings(iter=2)
+    assert record.status == "failed"
+    assert record.settings == make_settings(iter=2, scales="auto:1.75")
     assert [picture.sha256 for picture in record.pictures] == ["1", "2", "4"]
     assert record.sizes == [Size(0, 5, 7, 0, 2)]
     assert record.filters == FilterSource("imagenet", "/f.h5", "3", "caffe")

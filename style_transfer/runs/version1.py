@@ -20,7 +20,7 @@ def _upgraded(old: dict) -> dict:
     statuses = {"notfinite": "failed"}
     return {
         "preset": old["preset"],
-        "settings": old["settings"],
+        "settings": _settings(old["settings"]),
         "content": old["base"],
         "styles": old["styles"],
         "start": old.get("init"),
@@ -61,3 +61,8 @@ def _upgraded(old: dict) -> dict:
             for entry in old["evaluations"]
         ],
     }
+
+
+def _settings(old: dict) -> dict:
+    """Settings with the steps between sizes that `auto` meant then."""
+    return old | ({"scales": "auto:1.75"} if old["scales"] == "auto" else {})
