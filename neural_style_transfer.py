@@ -133,7 +133,7 @@ def paint(run, inputs, objectives=None):
 
     settings = run.record.settings
     objective_at = (objectives or vgg_objectives)(run, inputs) if run.remaining else None
-    objective, shape = None, None
+    objective, shape, descended = None, None, None
     for size in run.sizes():
         if size.shape != shape:
             objective, shape = objective_at(size), size.shape
@@ -143,12 +143,50 @@ def paint(run, inputs, objectives=None):
             run.remark(flatness_remark(inputs.start_image, size.shape, settings))
         else:
             image = image_at_next_size(image, inputs.start_image, size.shape, settings)
+        if run.in_place(size):
+            descended = paint_in_place(run, size, objective, image, descended)
+            continue
         precondition = settings.precondition if settings.optimizer == "lbfgs" else 0.0
         evaluated = partial(run.evaluated, size)
         evaluator = Evaluator(objective, image, run.journal, evaluated, precondition)
         with run.painting(size, evaluator):
             minimize(evaluator, size.iterations, settings, partial(run.iteration_done, size))
     return run.picture_of(run.finish()), run.record
+
+
+def paint_in_place(run, size, objective, image, before):
+    """Paint one size that is too large for L-BFGS's memory; see `style_transfer.descent`.
+
+    Args:
+        run: which.
+        size: of it.
+        objective: at this size.
+        image: where it starts.
+        before: the optimizer's state after the size before, or None.
+
+    Returns:
+        The optimizer's state.
+    """
+    from style_transfer.descent import Descent, descend_in_place
+
+    settings, snapshots = run.record.settings, run.journal
+    run.say(
+        f"{size.columns} x {size.rows} with Adam instead of L-BFGS, which needs more memory than "
+        "there is (--memory GIB, or a smaller --height, keeps L-BFGS).",
+        warning=True,
+    )
+    descent = Descent(objective, image, size.iterations * settings.evaluations, settings.clip)
+    before = before or (snapshots and snapshots.load_before())
+    if before:
+        descent.carry_over(before)
+    with run.painting(size, descent):
+        return descend_in_place(
+            descent,
+            settings.evaluations,
+            snapshots,
+            partial(run.evaluated, size),
+            partial(run.iteration_done, size),
+        )
 
 
 def vgg_objectives(run, inputs, shared=None):
@@ -178,10 +216,10 @@ def vgg_objectives(run, inputs, shared=None):
     settings, shared = run.record.settings, shared or Shared()
     filters = filters_of_run(run, fitting_images(inputs.images, settings))
     network = shared.network(filters, settings, run.record.precision)
-    choose = partial(methods_for, settings, run.record.sizes, len(inputs.styles))
+    run.choose_methods(partial(methods_for, settings, run.record.sizes, len(inputs.styles)))
 
     def objective_at(size):
-        tile = run.method(size, choose).tile
+        tile = run.method(size).tile
         images = images_at(inputs.images, size.shape, settings)
         regions = regions_at(inputs.masks, inputs.images, size.shape, settings)
         if tile:

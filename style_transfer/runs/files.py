@@ -48,6 +48,11 @@ class RunFiles:
         return self.state / "journal"
 
     @property
+    def snapshots(self) -> list[Path]:
+        """Generations of the optimizer's state, see snapshots.py."""
+        return [self.state / f"snapshot_{number}" for number in range(2)]
+
+    @property
     def lock(self) -> Path:
         """Held by the process that paints."""
         return self.state / "lock"

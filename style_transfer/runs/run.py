@@ -29,6 +29,7 @@ from style_transfer.runs.files import RunFiles, write_text, write_whole
 from style_transfer.runs.journal import Journal, JournalMismatch
 from style_transfer.runs.pictures import write_picture
 from style_transfer.runs.record import PROGRAM, Evaluation, Iteration, Method, Record
+from style_transfer.runs.snapshots import Snapshots
 from style_transfer.runs.takeover import RunOptions, clear_for, drop_later_images
 from style_transfer.schedule import Size
 
@@ -67,7 +68,7 @@ class Run:
         self.record = record
         self.files = files
         self.options = options
-        self.journal: Journal | None = None  # of the current size
+        self.journal: Journal | Snapshots | None = None  # of the current size
         self._render = render
         self._listeners = listeners
         self._saved = options.done or 0  # iterations whose files are on disk
@@ -157,7 +158,7 @@ class Run:
             return None
         self._close_journal()
         if self.options.journal and self.files:
-            self.journal = Journal(self.files.journal, self._journal_key(size))
+            self.journal = self._journal_of(size)
         if self._saved > size.first_iteration and not (self.journal and self.journal.found):
             self.say(
                 f"Continues from the image of iteration {self._saved - 1}; the optimizer starts "
@@ -186,19 +187,20 @@ class Run:
         """The image that the iteration before a size ended with; None for the first."""
         return self.image(size.first_iteration - 1) if size.first_iteration else None
 
-    def method(self, size: Size, choose: Callable[[], dict[str, Method]] = dict) -> Method:
-        """Tiles and optimizer of a size, chosen for all sizes at the start of the run.
+    def choose_methods(self, choose: Callable[[], dict[str, Method]]) -> None:
+        """Choose tiles and optimizer of all sizes once, at the start of the run."""
+        if not self.record.methods:
+            self.record.methods = choose()
+            self.save_record()  # a resume goes on in the same way, however much memory it has
 
-        Args:
-            size: which.
-            choose: methods by size number; called where the record has none.
-        """
-        record = self.record
-        if not record.methods:
-            record.methods = choose()
-            if record.methods:
-                self.save_record()  # a resume goes on in the same way, however much memory it has
-        return record.methods.get(str(size.number), Method(0, record.settings.optimizer))
+    def method(self, size: Size) -> Method:
+        """Tiles and optimizer of a size."""
+        whole = Method(0, self.record.settings.optimizer)
+        return self.record.methods.get(str(size.number), whole)
+
+    def in_place(self, size: Size) -> bool:
+        """Whether L-BFGS, though asked for, gives way to Adam in less memory at a size."""
+        return self.method(size).optimizer != self.record.settings.optimizer
 
     def loss_weights(self, size: Size, measure: Callable[[], dict]) -> dict | None:
         """With `auto_weights`, the weights of all parts of the loss, measured once a size."""
@@ -243,6 +245,15 @@ class Run:
         }
         return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
 
+    def _journal_of(self, size: Size) -> Journal | Snapshots:
+        """Every answer, or, where they would be too many bytes, the optimizer's own state."""
+        assert self.files is not None
+        if not self.in_place(size):
+            return Journal(self.files.journal, self._journal_key(size))
+        index = self.record.sizes.index(size)
+        before = self._journal_key(self.record.sizes[index - 1]) if index else None
+        return Snapshots(self.files.snapshots, self._journal_key(size), before)
+
     def _close_journal(self) -> None:
         if self.journal:
             self.journal.close()
@@ -251,7 +262,8 @@ class Run:
     def _drop_journal(self) -> None:
         self._close_journal()
         if self.files:
-            self.files.journal.unlink(missing_ok=True)
+            for path in [self.files.journal, *self.files.snapshots]:
+                path.unlink(missing_ok=True)
 
     # Progress
 

@@ -1,0 +1,153 @@
+"""Adam for pictures above what L-BFGS's memory allows: 48 bytes a pixel instead of 600.
+
+Few steps with a falling rate, from a picture that the smaller sizes have painted already. Moments
+are carried over from one size to the next, enlarged, and what is saved is the mean of the last
+steps, as in Crowson's style-transfer-pytorch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from style_transfer.errors import NotFinite
+from style_transfer.events import TERMS
+from style_transfer.grid import bands
+from style_transfer.images import VALID_RANGE, resize_image
+from style_transfer.runs.snapshots import Snapshot, Snapshots
+
+# Found by measuring at sizes where L-BFGS fits too; see benchmarks/README.md.
+RATE = 8.0  # first step, in pixel values; the last is 1 / steps of it
+FIRST_DECAY, SECOND_DECAY = 0.9, 0.99  # of the moments
+MEAN_DECAY = 0.8  # of the mean of the steps
+SMALLEST = 1e-30  # added to the root: slopes of a relative loss are of order 1e-10 at 10⁸ pixels
+ROWS = 256  # that are updated at once
+SECONDS_A_SNAPSHOT = (
+    20.0  # at least from one snapshot to the next, but for the last of an iteration
+)
+
+
+class Descent:
+    """Adam (Kingma and Ba, arXiv 1412.6980) on a picture, in place.
+
+    Args:
+        objective: from an image to (terms, gradient).
+        image: where it starts, float32 (1, H, W, 3).
+        steps: how many there will be at this size.
+        clip: keep pixel values within 0..255.
+
+    Attributes:
+        best: the image to be saved.
+        last_loss: of the last evaluation.
+        snapshot: the state, with everything that a resume needs.
+    """
+
+    def __init__(self, objective: Callable, image: np.ndarray, steps: int, clip: bool = False):
+        self.objective, self.steps, self.clip = objective, steps, clip
+        self.last_loss = np.inf
+        zeros = {name: np.zeros_like(image) for name in ("first", "second")}
+        self.snapshot = Snapshot("", arrays={"image": image.copy(), "mean": image.copy(), **zeros})
+
+    @property
+    def best(self) -> np.ndarray:
+        return self.snapshot.arrays["mean"]
+
+    @property
+    def done(self) -> int:
+        """Steps taken at this size."""
+        return len(self.snapshot.terms)
+
+    def carry_over(self, before: Snapshot) -> None:
+        """Begin with the moments of the size before.
+
+        A slope by a pixel is a share of the loss: with r times the pixels, 1/r of it.
+        """
+        arrays = self.snapshot.arrays
+        shape = arrays["image"].shape
+        ratio = arrays["first"].size / before.arrays["first"].size
+        arrays["first"] = resize_image(before.arrays["first"], shape[1:3]) / np.float32(ratio)
+        second = resize_image(np.sqrt(before.arrays["second"]), shape[1:3]) / np.float32(ratio)
+        arrays["second"] = np.square(second)
+        self.snapshot.steps = before.steps
+
+    def step(self) -> tuple[np.ndarray, float]:
+        """One evaluation and one step; returns the evaluation's terms and seconds.
+
+        Raises:
+            NotFinite: naming the term that is not a finite number.
+        """
+        started = time.perf_counter()
+        terms, gradient = self.objective(self.snapshot.arrays["image"])
+        seconds = time.perf_counter() - started
+        wrong = [name for name, value in zip(TERMS, terms, strict=True) if not np.isfinite(value)]
+        if wrong:
+            raise NotFinite(f"evaluation {self.done} of this size: not finite: {', '.join(wrong)}")
+        rate = RATE * (1 - self.done / self.steps)
+        self.snapshot.steps += 1
+        for first, stop in bands(gradient.shape[1], ROWS):
+            self._update(slice(first, stop), gradient, rate)
+        self.snapshot.terms.append([float(term) for term in terms])
+        self.snapshot.seconds.append(seconds)
+        self.last_loss = float(terms.sum(dtype=np.float64))
+        return terms, seconds
+
+    def _update(self, rows: slice, gradient: np.ndarray, rate: float) -> None:
+        arrays = {name: array[:, rows] for name, array in self.snapshot.arrays.items()}
+        first, second, slope = arrays["first"], arrays["second"], gradient[:, rows]
+        first *= FIRST_DECAY
+        first += (1 - FIRST_DECAY) * slope
+        second *= SECOND_DECAY
+        second += (1 - SECOND_DECAY) * np.square(slope)
+        steps = self.snapshot.steps
+        root = np.sqrt(second / (1 - SECOND_DECAY**steps)) + SMALLEST
+        arrays["image"] -= rate / (1 - FIRST_DECAY**steps) * (first / root)
+        if self.clip:
+            np.clip(arrays["image"], *VALID_RANGE.T, out=arrays["image"], casting="unsafe")
+        # The mean of steps so far, of later ones more; from the first, without its zeros.
+        weight = (1 - MEAN_DECAY) / (1 - MEAN_DECAY ** (self.done + 1))
+        arrays["mean"] += weight * (arrays["image"] - arrays["mean"])
+
+
+def descend_in_place(
+    descent: Descent,
+    evaluations: int,
+    snapshots: Snapshots | None,
+    on_evaluation: Callable,
+    on_iteration: Callable,
+) -> Snapshot:
+    """Take the steps of one size, going on from a snapshot where there is one.
+
+    Args:
+        descent: at its start.
+        evaluations: an iteration.
+        snapshots: of this size; None keeps none.
+        on_evaluation: called as on_evaluation(terms, seconds, replayed).
+        on_iteration: called with the image and the last loss after each iteration.
+
+    Returns:
+        The state at the end, for the next size.
+    """
+    if snapshots and (found := snapshots.load()):
+        descent.snapshot = found
+        for number, (terms, seconds) in enumerate(zip(found.terms, found.seconds, strict=True), 1):
+            on_evaluation(np.array(terms, np.float32), seconds, True)
+            descent.last_loss = float(np.sum(np.float32(terms), dtype=np.float64))
+            if number % evaluations == 0:
+                on_iteration(descent.best, descent.last_loss)
+        snapshots.replayed = descent.done
+    elif snapshots:
+        descent.snapshot.key = snapshots.key
+        snapshots.save(descent.snapshot)
+    saved = time.monotonic()
+    while descent.done < descent.steps:
+        terms, seconds = descent.step()
+        complete = descent.done % evaluations == 0
+        if snapshots and (complete or time.monotonic() - saved > SECONDS_A_SNAPSHOT):
+            snapshots.save(descent.snapshot)
+            saved = time.monotonic()
+        on_evaluation(terms, seconds, False)
+        if complete:
+            on_iteration(descent.best.copy(), descent.last_loss)
+    return descent.snapshot
