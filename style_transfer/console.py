@@ -252,6 +252,8 @@ def run_command(
         stop(event)
 
     with descriptors_taken(), signals() as stop, warnings.catch_warnings():
+        # An overflow ends in a loss that is not finite, of which a line tells.
+        warnings.simplefilter("ignore", RuntimeWarning)
         try:
             command(listener)
         except InputError as error:

@@ -133,9 +133,10 @@ def _is_strange(state: Path) -> bool:
 def check_writable(files: RunFiles) -> None:
     """InputError where nothing can be written: found before anything is computed."""
     received = f"Received: {str(files.prefix)!r}"
-    folder = files.prefix.parent
+    folder, longest_folder = files.prefix.parent, 0
     try:
         while not folder.exists():
+            longest_folder = max(longest_folder, len(os.fsencode(folder.name)))
             folder = folder.parent
         longest = len(os.fsencode(files.prefix.name + LONGEST_ENDING))
         limit = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
@@ -143,6 +144,10 @@ def check_writable(files: RunFiles) -> None:
         raise InputError(
             f"PREFIX: expected a name that can be written. {received} ({error})"
         ) from None
+    if longest_folder > limit:
+        raise InputError(
+            f"PREFIX: expected folders whose names have at most {limit} bytes. {received}"
+        )
     if longest > limit:
         raise InputError(
             f"PREFIX: expected a name of at most {limit - len(LONGEST_ENDING)} bytes. {received}"

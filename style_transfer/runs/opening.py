@@ -127,7 +127,9 @@ def earlier_run(
 def named_files(sources: Sources, settings: Settings) -> list[tuple[str, Path]]:
     """All files that the user names, with the argument that names each."""
     named = [("BASE", sources.content), *(("REF", style) for style in sources.styles)]
-    named += [("--init", sources.start)] + [("--content_mask", mask) for mask in sources.masks]
+    named.append(("--init", sources.start))
+    kinds = ["--content_mask"] + ["--style_mask"] * len(sources.styles)
+    named += zip(kinds, sources.masks, strict=False)
     if settings.weights not in FILTER_SOURCES:
         named.append(("--weights", settings.weights))
     return [

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from style_transfer.vgg import FilterSource
 
 PROGRAM = "neural_style_transfer.py"
 VERSION = 2
+STATUSES = ("running", "finished", "interrupted", "failed")
 
 
 @dataclass
@@ -148,7 +150,9 @@ class Record:
         elif version != VERSION:
             raise ValueError(f"written by version {version} of the program")
         content.pop("program", None)
-        return decoded(cls, content, "record")
+        record = decoded(cls, content, "record")
+        _check_consistent(record)
+        return record
 
 
 def checksum(content: dict) -> str:
@@ -178,8 +182,44 @@ def decoded(kind: typing.Any, value: typing.Any, where: str) -> typing.Any:
         return {key: decoded(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     number = kind is float and isinstance(value, int) and not isinstance(value, bool)
     if origin is None and (number or type(value) is kind):
-        return float(value) if number else value
+        value = _as_float(value) if kind is float else value
+        if kind is not float or math.isfinite(value):
+            return value
     raise ValueError(f"{where} is not {getattr(kind, '__name__', kind)}")
+
+
+def _as_float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _check_consistent(record: Record) -> None:
+    """ValueError where a record's parts contradict each other: no program of ours wrote it."""
+    settings, sizes = record.settings, record.sizes
+    first = 0
+    for size in sizes:
+        whole = size.first_iteration == first and size.iterations > 0
+        if not whole or min(size.rows, size.columns) < 1:
+            raise ValueError(f"size {size.number} is none")
+        first += size.iterations
+    numbers = {size.number for size in sizes}
+    checks = {
+        "styles": record.styles,
+        "sizes": first == settings.iter,
+        "iterations": len(record.iterations) <= first
+        and all(entry.number == number for number, entry in enumerate(record.iterations)),
+        "evaluations": all(
+            entry.size in numbers and 0 <= entry.iteration < first for entry in record.evaluations
+        ),
+        "status": record.status in STATUSES,
+        "precision": record.precision in ("", "float32", "bfloat16"),
+        "masks": len(record.masks) == (1 + len(record.styles) if settings.content_mask else 0),
+    }
+    for name, is_right in checks.items():
+        if not is_right:
+            raise ValueError(f"its {name} do not belong to the rest of it")
 
 
 def _decoded_dataclass(kind: typing.Any, value: typing.Any, where: str) -> typing.Any:

@@ -86,6 +86,7 @@ class Run:
         """Change what is on disk; until here, a fault or a listener's stop leaves it as it is."""
         self._begun = True
         if self.files:
+            self._check_image()
             clear_for(self.files, self.record, self.options, self.say)
         self._back_to(self._saved)
         if self.files:
@@ -100,6 +101,15 @@ class Run:
             )
         if self.options.done == self.record.settings.iter:
             self.say(f"All {self.options.done} iterations are done; --iter N makes it N in all.")
+
+    def _check_image(self) -> None:
+        """InputError where the image that the run goes on from is damaged or gone."""
+        assert self.files is not None
+        size = self._current()
+        is_replayed = size and self.options.journal and self.files.journal.exists()
+        done = size.first_iteration if size and is_replayed else self._saved
+        if done:
+            self.image(done - 1)
 
     def __exit__(self, kind: type | None, error: object, traceback: object) -> None:
         self._close_journal()
