@@ -68,6 +68,7 @@ def begun(record: Record, prefix: str | None, listeners=(), **options):
     """A run under its lock."""
     run = a_run(record, prefix, listeners, **options)
     with locked(run.files) if run.files else nullcontext(), run:
+        run.begin()
         yield run
 
 

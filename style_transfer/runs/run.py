@@ -82,8 +82,13 @@ class Run:
         self.tell(RunBegun(self.record, prefix, self.options.journal))
         return self
 
-    def _begin(self) -> None:
-        """Change what is on disk; until here, a fault or a listener's stop leaves it as it is."""
+    def begin(self) -> None:
+        """Change what is on disk; until here, a fault or a listener's stop leaves it as it is.
+
+        The first size that is asked for does it by itself. A second call does nothing.
+        """
+        if self._begun:
+            return
         self._begun = True
         if self.files:
             self._check_image()
@@ -156,8 +161,7 @@ class Run:
         the journal. Where it is not, but iterations of it are saved, a new call of the optimizer
         begins after the last of them.
         """
-        if not self._begun:
-            self._begin()
+        self.begin()
         while size := self._next_size():
             self.tell(SizeBegun(size))
             yield size
