@@ -576,10 +576,14 @@ def test_a_damaged_image_is_refused_in_one_line(prefix, damage):
     path.unlink()
     if damage in content:
         path.write_bytes(content[damage])
-    with resumed(prefix) as run:
-        with pytest.raises(InputError, match=r"--resume: expected the state .*iteration_1\.npy"):
-            run.image(1)
-        np.testing.assert_array_equal(run.image(0), image(0))
+    run = a_run(record_of(prefix), prefix, done=2)
+    with pytest.raises(InputError, match=r"--resume: expected the state .*iteration_1\.npy"):
+        run.image(1)
+    np.testing.assert_array_equal(run.image(0), image(0))
+    before = Path(f"{prefix}.json").read_bytes()
+    with pytest.raises(InputError, match=r"iteration_1\.npy"), run:
+        run.begin()
+    assert Path(f"{prefix}.json").read_bytes() == before
 
 
 def test_without_a_journal_the_rest_of_a_size_is_a_call_of_its_own(prefix):
