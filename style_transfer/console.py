@@ -260,11 +260,11 @@ def run_command(
             say(one_line(f"{program}: error: {error}"), sys.stderr)
             return ExitCode.INPUT
         except StopRun:
-            say(one_line(f"{program}: stopped; {_way_on(begun)}"), sys.stderr)
+            say(one_line(f"{program}: stopped; {way_on or _way_on(begun)}"), sys.stderr)
             return ExitCode.STOPPED if stop.number is None else ExitCode(128 + stop.number)
         except (RunStopped, MemoryError, OSError) as error:
             reason = str(error) or "not enough memory"
-            say(one_line(f"{program}: stopped: {reason}; {_way_on(begun)}"), sys.stderr)
+            say(one_line(f"{program}: stopped: {reason}; {way_on or _way_on(begun)}"), sys.stderr)
             return ExitCode.STOPPED
         finally:
             flush_or_give_up()

@@ -102,7 +102,7 @@ def _paint(album: Album, pending: list[Cell], crew: Crew, status: Status) -> Non
                     if line not in said:
                         said.add(line)
                         status.say(line)
-                status.cell_done(entry.cell.name, _told(entry))
+                status.cell_done(entry.cell.name, _told(entry), entry.status == "done")
                 album.save(now=False)
 
 
@@ -168,7 +168,11 @@ def _enter(task: Task, entry: Entry, outcome: Outcome) -> None:
         except InputError as error:
             entry.failed(str(error))
         return
-    entry.failed(failure.message.removeprefix(f"{entry.cell.name}: "))
+    error = failure.message.removeprefix(f"{entry.cell.name}: ")
+    for argument, ours in (("BASE: ", "PHOTOS: "), ("REF: ", "PAINTINGS: ")):
+        if error.startswith(argument):
+            error = ours + error.removeprefix(argument)
+    entry.failed(error)
 
 
 def _keep(task: Task, cell: Cell, painted: Painted) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -188,9 +189,12 @@ def _cell(album: Album, entry: Entry) -> str:
     cell = entry.cell
     manner = f'<p class="manner">{escape(cell.painting.name)}</p>' if not album.pair else ""
     if entry.status == "missing":
-        return f'{manner}<p class="none">still to be painted</p>'
+        return f'<p class="none">still to be painted</p>{manner}'
     if entry.status == "failed":
-        return f'{manner}<p class="none wrong">{escape(entry.error)}</p>'
+        error = entry.error
+        for source in (cell.photo, cell.painting):  # names of folders are nobody else's business
+            error = error.replace(source.path, Path(source.path).name)
+        return f'<p class="none wrong">{escape(error)}</p>{manner}'
     alt = f"{cell.photo.name} in the manner of {cell.painting.name}"
     picture = quote(album.task.files(cell).picture().name)
     size = f"{entry.columns} × {entry.rows}"

@@ -17,9 +17,9 @@ class Status:
     """
 
     def __init__(self, total: int, done: int, quiet: bool):
-        self._total, self._before, self._done = total, done, done
+        self._total, self._done = total, done
+        self._painted = 0
         self._quiet = quiet
-        self._part = 0.0  # of the cell that is being painted in this process
         self._begun = time.monotonic()
         self._bar = None
         if not quiet and is_terminal(sys.stdout):
@@ -42,27 +42,27 @@ class Status:
 
     def part(self, fraction: float) -> None:
         """How much of the current cell is done."""
-        self._part = fraction
         if self._bar:
             self._bar.update(self._task, completed=self._done + fraction)
 
-    def cell_done(self, name: str, told: str) -> None:
-        """A cell is done, or has failed."""
-        self._done, self._part = self._done + 1, 0.0
+    def cell_done(self, name: str, told: str, painted: bool) -> None:
+        """A cell is done: `painted`, or failed."""
+        self._done += 1
+        self._painted += painted
         rate = self.rate()
         if self._bar:
             self._bar.update(self._task, completed=self._done, done=self._done, rate=rate)
         elif not self._quiet:
-            say(f"{self._done} of {self._total}: {name}: {told}; {rate}", sys.stdout)
+            line = f"{self._done} of {self._total}: {name}: {told}"
+            say(f"{line}; {rate}" if rate else line, sys.stdout)
 
     def rate(self) -> str:
         """Pictures a minute, and the time left."""
         seconds = max(time.monotonic() - self._begun, 1e-3)
-        done = self._done - self._before
-        if not done:
+        if not self._painted:
             return ""
-        left = (self._total - self._done) * seconds / done
-        rate = f"{60 * done / seconds:.3g} pictures a minute"
+        left = (self._total - self._done) * seconds / self._painted
+        rate = f"{60 * self._painted / seconds:.3g} pictures a minute"
         return f"{rate}, {duration(left)} left" if left else rate
 
     def say(self, line: str) -> None:
