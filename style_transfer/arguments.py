@@ -113,8 +113,9 @@ def parse(arguments: list[str] | None = None) -> tuple[str, dict]:
         InputError: positional arguments that are missing or do not go together.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = vars(make_parser().parse_intermixed_args(with_underscores(arguments)))
-    paths = options.pop("paths", [])
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = vars(make_parser().parse_intermixed_args(list(map(underscored, arguments[:end]))))
+    paths = [*options.pop("paths", []), *arguments[end + 1 :]]
     options["journal"] = not options.pop("no_journal", False)
     options.setdefault("quiet", False)
     if options.get("preset") == "list":
@@ -140,12 +141,6 @@ def parse(arguments: list[str] | None = None) -> tuple[str, dict]:
         )
     base, *styles, prefix = paths
     return "transfer", {"base": base, "styles": styles, "prefix": prefix, **options}
-
-
-def with_underscores(arguments: list[str]) -> list[str]:
-    """`underscored` arguments; all that follows `--` is a path, and stays as it is."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    return [*map(underscored, arguments[:end]), *arguments[end:]]
 
 
 def underscored(argument: str) -> str:

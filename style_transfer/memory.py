@@ -8,7 +8,7 @@ a tile with its halo.
 from collections.abc import Callable
 
 from style_transfer.errors import InputError
-from style_transfer.grid import Grid
+from style_transfer.grid import Grid, spans
 from style_transfer.inputs import Inputs
 from style_transfer.machine import has_bfloat16_units, usable_memory
 from style_transfer.runs.record import Method
@@ -68,7 +68,11 @@ def _precision(settings: Settings) -> str:
 def window_pixels(settings: Settings, size: tuple[int, int], tile: int) -> int:
     """Pixels of the largest window: a tile and its halo."""
     grid = Grid(size, tile, settings.network, tuple(layers_in_use(settings)), settings.borders)
-    return max(rows * columns for rows, columns in (window.shape for window in grid.tiles))
+    rows, columns = (
+        max(span.stop - span.start for span in spans(min(side, 8 * tile), tile, grid.halo, grid.pitch))
+        for side in size  # windows in the middle of a picture are as large as any
+    )
+    return rows * columns
 
 
 def why_not_in_tiles(settings: Settings) -> str | None:
