@@ -20,8 +20,8 @@ LIBRARIES = {"float32": 0.82, "bfloat16": 0.71}  # GiB
 EVALUATION = {"float32": 1.44, "bfloat16": 1.29}  # GiB a megapixel of the combination image
 TARGETS = 0.72  # GiB a megapixel of a style image, while its targets are computed
 # L-BFGS-B keeps 10 pairs of vectors and 5 more, in float64: 600 bytes a pixel. Adam in place:
-# two moments and the mean of its steps, 36.
-OPTIMIZER = {"lbfgs": 25 * 8 * 3 * 1e6 / GIB, "adam": 36 * 1e6 / GIB}  # GiB a megapixel
+# picture, two moments and the mean of its steps, 48.
+OPTIMIZER = {"lbfgs": 25 * 8 * 3 * 1e6 / GIB, "adam": 48 * 1e6 / GIB}  # GiB a megapixel
 # Of a picture in tiles: content image, combination image, gradient and their copies on the way.
 ARRAYS = 100 * 1e6 / GIB  # GiB a megapixel
 STYLE_ARRAY = 15 * 1e6 / GIB  # a style's image and its pixels, GiB a megapixel
@@ -69,7 +69,10 @@ def window_pixels(settings: Settings, size: tuple[int, int], tile: int) -> int:
     """Pixels of the largest window: a tile and its halo."""
     grid = Grid(size, tile, settings.network, tuple(layers_in_use(settings)), settings.borders)
     rows, columns = (
-        max(span.stop - span.start for span in spans(min(side, 8 * tile), tile, grid.halo, grid.pitch))
+        max(
+            span.stop - span.start
+            for span in spans(min(side, 64 * tile), tile, grid.halo, grid.pitch)
+        )
         for side in size  # windows in the middle of a picture are as large as any
     )
     return rows * columns

@@ -20,7 +20,7 @@ from style_transfer.objective import make_objective
 from style_transfer.presets import PRESETS, make_settings
 from style_transfer.settings import layers_in_use
 from style_transfer.targets import make_targets
-from style_transfer.tiled_targets import FeaturesOnDisk, make_tiled_targets
+from style_transfer.tiled_targets import FeaturesOnDisk, grid_of, make_tiled_targets
 from style_transfer.tiles import balanced_loss_weights_in_tiles, make_tiled_objective
 from style_transfer.vgg import Filters
 
@@ -59,24 +59,18 @@ def network_for(filters, settings, convention="caffe"):
     )
 
 
-def compare(network, settings, tile, images, image, masks=None, tolerances=(LOSS, GRADIENT)):
-    """Terms, loss and gradient, whole and in tiles."""
+def compare(network, settings, tile, images, image, **more):
+    """Terms, loss and gradient, whole and in tiles; `more`: masks, and other tolerances."""
+    masks, (of_loss, of_gradient) = more.get("masks"), more.get("tolerances", (LOSS, GRADIENT))
     targets = make_targets(network, images, settings, masks)
     terms, gradient = make_objective(network, targets, settings)(image)
+    assert len(grid_of(network, image, settings, tile).tiles) > 1
     tiled = make_tiled_targets(network, images, settings, tile, masks)
-    objective = make_tiled_objective(network, tiled, settings, tile)
-    found, slope = objective(image)
-    assert len(objective.__closure__ and _loss_of(objective).grid.tiles) > 1
+    found, slope = make_tiled_objective(network, tiled, settings, tile)(image)
     assert found.dtype == slope.dtype == np.float32
-    assert_allclose(found.sum(dtype=np.float64), terms.sum(dtype=np.float64), tolerances[0])
-    assert_allclose(found, terms, 20 * tolerances[0])
-    assert distance(slope, gradient) < tolerances[1]
-
-
-def _loss_of(objective):
-    return next(
-        cell.cell_contents for cell in objective.__closure__ if hasattr(cell.cell_contents, "grid")
-    )
+    assert_allclose(found.sum(dtype=np.float64), terms.sum(dtype=np.float64), of_loss)
+    assert_allclose(found, terms, 20 * of_loss)
+    assert distance(slope, gradient) < of_gradient
 
 
 def distance(one, other):
@@ -182,7 +176,7 @@ def test_masks_and_several_styles(filters, kind):
     masks = [regions_of(size, seed) for seed, size in enumerate(sizes)]
     del masks[2][2, 0, 0]  # a region that the second style lacks
     network = network_for(filters, settings)
-    compare(network, settings, 32, images, image, masks, tolerances=(3e-6, 2e-5))
+    compare(network, settings, 32, images, image, masks=masks, tolerances=(3e-6, 2e-5))
 
 
 def test_without_content_style_or_total_variation(filters):
@@ -238,9 +232,10 @@ def test_half_precision_is_as_near_as_two_ways_of_computing_the_whole(filters):
         whole[way] = make_objective(network, make_targets(network, images, ways), ways)(image)
     targets = make_tiled_targets(network, images, settings, 32)
     terms, gradient = make_tiled_objective(network, targets, settings, 32)(image)
-    least = max(distance(whole["cached"][0], whole["batch"][0]), LOSS)
+    # At least what roundings in the last of 8 bits, 4e-3, leave in a sum and in a vector.
+    least = max(distance(whole["cached"][0], whole["batch"][0]), 2e-5)
     assert distance(terms, whole["batch"][0]) <= least
-    least = max(distance(whole["cached"][1], whole["batch"][1]), GRADIENT)
+    least = max(distance(whole["cached"][1], whole["batch"][1]), 4e-3)
     assert distance(gradient, whole["batch"][1]) <= 1.5 * least
 
 
