@@ -56,7 +56,8 @@ def adam_in_float64(objective, image, steps):
         m, v = 0.9 * m + 0.1 * slope, 0.99 * v + 0.01 * slope**2
         rate = module.RATE * (steps - k + 1) / steps
         x = x - rate * (m / (1 - 0.9**k)) / np.sqrt(v / (1 - 0.99**k))
-        total, weights = 0.8 * total + x, 0.8 * weights + 1
+        decay = module.MEAN_DECAY
+        total, weights = decay * total + x, decay * weights + 1
     return x, total / weights
 
 
