@@ -62,7 +62,7 @@ def prepare(order: dict) -> None:
         os.dup2(file, number)
         os.close(file)
         stream = io.TextIOWrapper(
-            open(number, "wb", closefd=False),
+            open(number, "wb", closefd=False),  # noqa: SIM115
             encoding=order.get("encoding", "utf-8"),
             errors="backslashreplace" if name == "stderr" else "strict",
         )
