@@ -9,6 +9,7 @@ network and the driver, and follows a gallery and a poster on 1 to N nodes from 
 """
 
 import heapq
+import importlib.util
 import pickle
 import sys
 import tempfile
@@ -26,10 +27,12 @@ import numpy as np
 from PIL import Image
 
 from style_transfer.console import say
+from style_transfer.errors import InputError
 from style_transfer.presets import make_settings
 
 NAME = "cluster.py"
 GIGABIT = 117e6  # bytes a second that arrive over a network of 1 Gbit/s
+SHALLOW = {"style_layers": "block1_conv1,block2_conv1", "content_layers": "block2_conv1"}
 POSTER = (8100, 10800)  # rows, columns: 36 x 27 inches at 300 dpi
 POSTER_EVALUATIONS = 40  # at the largest size, where nearly all the time goes
 
@@ -112,7 +115,9 @@ class Watch:
 
     def table(self, pictures: int) -> list[list]:
         """Rows of (process, pictures, MiB, open files) after a tenth of the pictures, and last."""
-        rows = []
+        rows: list[list] = []
+        if not self.samples:
+            return rows
         early = next((s for s in self.samples if s[1] >= pictures // 10), self.samples[-1])
         # The last one in which the workers still live.
         late = max(self.samples, key=lambda s: (len(s[2]), s[0]))
@@ -128,12 +133,9 @@ def _use_of(process) -> list[float]:
 
 def choices_of(options) -> dict:
     """The settings of the pictures."""
-    return {
-        "height": options.rows,
-        "iter": options.iter,
-        "evaluations": options.evaluations,
-        "weights": options.weights,
-    }
+    names = ("iter", "evaluations", "weights")
+    choices = {"height": options.rows} | {name: getattr(options, name) for name in names}
+    return choices | (SHALLOW if options.shallow else {})
 
 
 def measure_gallery(options, workers: int) -> dict:
@@ -168,7 +170,16 @@ def measure_gallery(options, workers: int) -> dict:
 
 
 def measure(options) -> None:
-    """Paint with each number of workers; print the tables."""
+    """Paint with each number of workers; print the tables.
+
+    Raises:
+        InputError: a package that tells of memory is missing.
+    """
+    if not importlib.util.find_spec("psutil"):
+        raise InputError(
+            "psutil: expected this package to be installed. Received: it is not; install it with: "
+            "pip install -r requirements-cluster.txt"
+        )
     results = [measure_gallery(options, workers) for workers in options.workers]
     headings = [
         "workers",
@@ -204,6 +215,7 @@ def measure_picture(options) -> Picture:
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out")
+        out.mkdir()
         task = make_task(out, "default", choices_of(options), lambda line, warning=False: None)
         pictures = [sources([Path(path)], {}) for path in (options.content, options.style)]
         (cell,) = cells(*pictures, pair=False)
@@ -347,6 +359,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=common.rows, default=64)
     parser.add_argument("--iter", type=common.count, default=1)
     parser.add_argument("--evaluations", type=common.count, default=5)
+    parser.add_argument(
+        "--shallow", action="store_true", help="two blocks of the network: many pictures, quickly"
+    )
     parser.add_argument("--simulate", type=common.count, metavar="N", help="1 to N nodes")
     parser.add_argument(
         "--gigabits", type=common.positive, default=1.0, help="of the network (default: 1)"
