@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from style_transfer import losses
-from style_transfer.backends import value_and_grad, values_of
+from style_transfer.backends import value_and_grad, values_of, with_gradient
 from style_transfer.grid import Grid, Tile
 from style_transfer.settings import Settings
 from style_transfer.targets import content_layers_in_use, mask_at, style_layers_in_use
@@ -235,9 +235,16 @@ class Passes:
                 slope = slope + part * _shaped(given, layer, 1 + region)
             if isinstance(slope, float):  # no loss looks at this layer
                 return ops.zeros((1,), "float32")
-            return ops.reshape(ops.sum(features * slope), (1,))
+            return _with_slope(features, slope)
 
         return linear
+
+
+# A scalar, 0, whose gradient by the features is given: nothing as large as the features is
+# multiplied out for it, nor kept.
+_with_slope = with_gradient(
+    lambda features, slope: ops.zeros((1,), "float32"), lambda gradient, slope: slope
+)
 
 
 def _shaped(given: dict, layer: str, number: int):
