@@ -9,6 +9,7 @@ to look at them. The same command again paints only what is missing or has chang
 """
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -61,9 +62,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def gallery(  # noqa: PLR0913 (its keywords are the choices of a user)
-    photos: str,
-    paintings: str,
-    out: str,
+    photos: str | os.PathLike,
+    paintings: str | os.PathLike,
+    out: str | os.PathLike,
     *,
     pair: bool = False,
     preset: str = "default",
@@ -111,9 +112,17 @@ def gallery(  # noqa: PLR0913 (its keywords are the choices of a user)
 
     count = _workers(workers)
     folder = expanded(out, "OUT").absolute()
-    paths = [find_pictures(photos, "PHOTOS", folder), find_pictures(paintings, "PAINTINGS", folder)]
+    paths = [
+        find_pictures(os.fspath(photos), "PHOTOS", folder),
+        find_pictures(os.fspath(paintings), "PAINTINGS", folder),
+    ]
     tell = _nothing if quiet else _tell
     task = make_task(folder, preset, choices, tell, force=force, journal=journal)
+    named = [
+        sources(found, names_before(folder, what))
+        for found, what in zip(paths, ("photos", "paintings"), strict=True)
+    ]
+    album = Album.of(task, pair, cells(*named, pair))
     check_out(folder)
     functions = Script(
         script.transfer,
@@ -123,11 +132,6 @@ def gallery(  # noqa: PLR0913 (its keywords are the choices of a user)
         objectives or script.vgg_objectives,
     )
     with locked(folder):
-        named = [
-            sources(found, names_before(folder, what))
-            for found, what in zip(paths, ("photos", "paintings"), strict=True)
-        ]
-        album = Album.of(task, pair, cells(*named, pair))
         paint(album, Crew(functions, count, address, quiet, on_event))
     return album
 

@@ -8,6 +8,7 @@ files in the beginning with those in the end. The second measures what one pictu
 network and the driver, and follows a gallery and a poster on 1 to N nodes from that.
 """
 
+import dataclasses
 import heapq
 import importlib.util
 import pickle
@@ -318,6 +319,10 @@ def poster_seconds(poster: Poster, nodes: int, tile: int, bandwidth: float, tree
 def simulate(options) -> None:
     """Print what 1 to N nodes would do."""
     picture, poster = measure_picture(options), measure_poster(options)
+    if options.picture_seconds:
+        picture = dataclasses.replace(picture, node=options.picture_seconds)
+    if options.megapixel_seconds:
+        poster = dataclasses.replace(poster, seconds=options.megapixel_seconds)
     bandwidth = options.gigabits * GIGABIT
     counts = [n for n in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if n < options.simulate]
     rows, numbers = [], []
@@ -366,6 +371,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--gigabits", type=common.positive, default=1.0, help="of the network (default: 1)"
     )
+    parser.add_argument(
+        "--picture_seconds", type=common.positive, help="of a node, instead of those measured"
+    )
+    parser.add_argument("--megapixel_seconds", type=common.positive, help="likewise, of a poster")
 
     def chosen(options) -> None:
         simulate(options) if options.simulate else measure(options)

@@ -325,6 +325,7 @@ def test_pictures_on_the_way_are_removed(folders):
         (["--weights", "none.npz"], "--weights: expected an existing file"),
         (["--init", "none.png"], "--init: expected an existing file"),
         (["--preset", "none"], "--preset: expected one of"),
+        (["--pair"], "--pair: expected as many photographs as paintings. Received: 3 and 2"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )
