@@ -6,6 +6,9 @@ from typing import Any
 from style_transfer.errors import InputError
 from style_transfer.settings import INITS, Settings
 
+# With `auto_weights`: each term's gradient relative to that of the style, as seen on seven pairs.
+# The Gram loss's falls by much more than the others' on the way, hence its share at the start.
+AUTO_SHARES = {"content_weight": 0.06, "style_weight": 1.0, "tv_weight": 0.003}
 # The default of version 1: the content at one deep layer, two or three sizes.
 _GRAM = {
     "content_layers": "block4_conv2",
@@ -74,11 +77,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "iter": 15,
     },
     # arXiv 1701.08893: an image pyramid, Gram and histogram losses, weights found by gradients.
-    "histogram": {**_GRAM, "style_loss": "gram+histogram", "auto_weights": True},
+    "histogram": {
+        **_GRAM,
+        **AUTO_SHARES,
+        "style_loss": "gram+histogram",
+        "auto_weights": True,
+    },
 }
-# With `auto_weights`: each term's gradient relative to that of the style, as seen on seven pairs.
-# The Gram loss's falls by much more than the others' on the way, hence its share at the start.
-AUTO_SHARES = {"content_weight": 0.06, "style_weight": 1.0, "tv_weight": 0.003}
 
 
 def make_settings(preset: str = "default", **choices) -> Settings:

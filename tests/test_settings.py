@@ -237,13 +237,20 @@ def test_shares_of_the_plan_are_kept_to_within_one_iteration(iterations):
         assert abs(size.iterations - iterations * share / 7) < 1
 
 
-@pytest.mark.parametrize("height", [16, 139, 244, 245, 400, 1000, 3000])
-def test_automatic_scales_go_in_even_steps_and_never_below_140_rows(height):
-    rows = [size.rows for size in plan(make_settings(height=height, iter=50), 640, 640)]
+@pytest.mark.parametrize("height", [16, 139, 197, 198, 244, 245, 400, 1000, 3000])
+@pytest.mark.parametrize("scales, step", [("auto", 2**0.5), ("auto:1.75", 1.75), ("auto:3", 3)])
+def test_automatic_scales_go_in_even_steps_and_never_below_140_rows(height, scales, step):
+    settings = make_settings(height=height, iter=50, scales=scales)
+    rows = [size.rows for size in plan(settings, 640, 640)]
     assert rows[-1] == height
-    assert all(fine / coarse == pytest.approx(1.75, rel=0.01) for coarse, fine in pairwise(rows))
+    assert all(fine / coarse == pytest.approx(step, rel=0.01) for coarse, fine in pairwise(rows))
     assert min(rows) >= 140 or len(rows) == 1
-    assert rows[0] < 1.75 * 140.5 or len(rows) == 1  # as coarse as that allows
+    assert rows[0] < step * 140.5 or len(rows) == 1  # as coarse as that allows
+
+
+@pytest.mark.parametrize("text", ["auto:1", "auto:x", "auto:-2", "auto:nan", "automatic"])
+def test_steps_that_are_none_are_refused(text):
+    assert refused(make_settings, scales=text).startswith("--scales: expected ")
 
 
 def test_scales_too_small_for_the_deepest_layer_are_left_out():

@@ -498,8 +498,8 @@ SITUATIONS = [
     (
         "a keras.json that cannot be read",
         "mkdir k; echo '{' > k/keras.json; KERAS_HOME=$PWD/k cold base.png style.png o",
-        0,
-        "o_at_iteration_1.png",
+        2,
+        "keras.json: expected a configuration of Keras that can be read",
     ),
     (
         "a keras.json that is a list",

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import importlib.util
+import json
 import os
 import sys
 import tempfile
@@ -29,6 +30,7 @@ def start() -> None:
     """
     if _started:
         return
+    _check_configuration()
     before = set(sys.modules)
     try:
         with _captured_stderr(), _environment(ENVIRONMENT):
@@ -39,6 +41,20 @@ def start() -> None:
             if name.split(".")[0] == "keras":
                 del sys.modules[name]
         raise
+
+
+def _check_configuration() -> None:
+    """Refuse a keras.json that Keras would silently pass over, with the backend that it names."""
+    file = _configuration_file()
+    try:
+        json.loads(file.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{file}: expected a configuration of Keras that can be read. Received: {reason}"
+        ) from None
 
 
 def _import_keras() -> str:
