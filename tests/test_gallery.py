@@ -24,10 +24,12 @@ from PIL import Image
 
 import gallery
 import neural_style_transfer
+from style_transfer import cluster
 from style_transfer.errors import InputError
 from style_transfer.events import Evaluated, StopRun
-from style_transfer.gallery import plan
+from style_transfer.gallery import driver, plan
 from style_transfer.gallery.plan import cells, find_pictures, sources
+from style_transfer.gallery.task import make_task
 
 ROOT = Path(__file__).resolve().parent.parent
 with_ray = pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs ray")
@@ -385,6 +387,23 @@ def test_the_page_is_whole_and_asks_for_nothing_from_elsewhere(folders):
 # Several processes.
 
 
+@pytest.mark.parametrize(
+    ("cores", "memory", "pending", "workers"),
+    [(1, None, 9, 1), (2, None, 9, 1), (8, None, 9, 4), (8, None, 3, 3), (8, 2 << 30, 9, 2)],
+)
+def test_how_many_processes_are_chosen(folders, monkeypatch, cores, memory, pending, workers):
+    monkeypatch.setattr(driver, "usable_cores", lambda: cores)
+    monkeypatch.setattr(cluster, "usable_cores", lambda: cores)
+    monkeypatch.setattr(cluster, "usable_memory", lambda: memory)
+    monkeypatch.setattr(driver.importlib.util, "find_spec", lambda name: name == "ray")
+    task = make_task(folders / "out", "default", dict(SMALL), print)
+    photo, painting = (plan.Source(n, str(folders / "photos" / f"{n}.png"), n) for n in "ab")
+    found = [plan.Cell(str(number), photo, painting) for number in range(pending)]
+    assert driver.chosen_workers(task, found) == workers
+    monkeypatch.setattr(driver.importlib.util, "find_spec", lambda name: None)
+    assert driver.chosen_workers(task, found) == 1
+
+
 def run(folders, *arguments, code=None, **options):
     """The command line in a process of its own; returns it, running."""
     places = [str(folders / name) for name in ("photos", "paintings", "out")]
@@ -452,12 +471,12 @@ def wait_for(condition, seconds=60):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_in_process_the_same_command_goes_on(folders, counting, number):
     environment, count = counting
-    driver = run(folders, code=COUNTING, env=environment | {"SLEEP": "0.1"})
+    process = run(folders, code=COUNTING, env=environment | {"SLEEP": "0.1"})
     wait_for(lambda: count.stat().st_size >= 6)
-    driver.send_signal(number)
-    _, err = driver.communicate(timeout=30)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
     if number == signal.SIGINT:
-        assert driver.returncode == 130
+        assert process.returncode == 130
         assert err == "gallery.py: stopped; the same command goes on from here\n"
     done = run(folders, code=COUNTING, env=environment)
     out, err = done.communicate(timeout=60)
@@ -468,31 +487,31 @@ def test_stopped_in_process_the_same_command_goes_on(folders, counting, number):
     assert results(folders / "out") == results(folders / "whole")
 
 
-def workers_of(driver):
+def workers_of(parent):
     """Ids of the processes below a driver that paint."""
     listing = subprocess.run(
         ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
     )
     rows = [line.split(None, 2) for line in listing.stdout.splitlines()[1:]]
-    below = {driver}
+    below = {parent}
     for _ in range(6):
-        below |= {int(pid) for pid, parent, _ in rows if int(parent) in below}
+        below |= {int(pid) for pid, of, _ in rows if int(of) in below}
     return [int(pid) for pid, _, args in rows if int(pid) in below and "ray::_Actor" in args]
 
 
 @with_ray
 def test_two_processes_paint_the_same_bytes_though_workers_are_killed(folders, counting):
     environment, count = counting
-    driver = run(folders, "--workers", "2", code=COUNTING, env=environment | {"SLEEP": "0.3"})
+    process = run(folders, "--workers", "2", code=COUNTING, env=environment | {"SLEEP": "0.3"})
     wait_for(lambda: count.stat().st_size >= 2)
     rng, kills = random.Random(3), 0
-    while driver.poll() is None and kills < 4:
-        if pids := workers_of(driver.pid):
+    while process.poll() is None and kills < 4:
+        if pids := workers_of(process.pid):
             os.kill(rng.choice(pids), signal.SIGKILL)
             kills += 1
         time.sleep(rng.uniform(1, 3))
-    out, err = driver.communicate(timeout=120)
-    assert (driver.returncode, err) == (0, "")
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
     assert kills >= 2
     whole = paint(folders, "whole")[1]
     # What was in flight when a worker died is all that is evaluated again.
@@ -504,13 +523,13 @@ def test_two_processes_paint_the_same_bytes_though_workers_are_killed(folders, c
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_in_processes_the_same_command_goes_on(folders, counting, number):
     environment, count = counting
-    driver = run(folders, "--workers", "2", code=COUNTING, env=environment | {"SLEEP": "0.3"})
+    process = run(folders, "--workers", "2", code=COUNTING, env=environment | {"SLEEP": "0.3"})
     wait_for(lambda: count.stat().st_size >= 7)
-    pids = workers_of(driver.pid)
-    driver.send_signal(number)
-    _, err = driver.communicate(timeout=30)
+    pids = workers_of(process.pid)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
     if number == signal.SIGINT:
-        assert driver.returncode == 130
+        assert process.returncode == 130
         assert err == "gallery.py: stopped; the same command goes on from here\n"
         assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     done = run(folders, "--workers", "2", code=COUNTING, env=environment)
@@ -564,10 +583,10 @@ def test_a_cluster_that_loses_a_node_paints_the_same_bytes(
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
     }
-    driver = run(folders, "--weights", weights, code=code, env=os.environ | environment)
-    out, err = driver.communicate(timeout=150)
+    process = run(folders, "--weights", weights, code=code, env=os.environ | environment)
+    out, err = process.communicate(timeout=150)
     print(err)
-    assert driver.returncode == 0, out + err
+    assert process.returncode == 0, out + err
     assert "removed" in out
     assert "6 of 6" in out
     paint(folders, "whole", weights=weights)
