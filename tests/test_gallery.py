@@ -248,6 +248,15 @@ def test_a_cell_with_a_lost_state_is_painted_again(folders):
     assert results(folders / "out") == results(folders / "whole")
 
 
+def test_a_worker_killed_as_it_began_a_cell_leaves_nothing_in_the_way(folders):
+    state = folders / "out" / "a--x_state"
+    state.mkdir(parents=True)
+    for name in ("lock", "about.txt.unfinished"):
+        (state / name).touch()
+    album, _ = paint(folders)
+    assert all(entry.status == "done" for entry in album.entries.values())
+
+
 def test_damaged_pictures_are_told_and_the_others_painted(folders, capsys):
     (folders / "photos" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n garbage")
     (folders / "photos" / "d.png").write_bytes(b"")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from style_transfer.errors import InputError
 from style_transfer.paths import expanded, same_file
-from style_transfer.runs.files import SUFFIXES, TEMPORARY, RunFiles
+from style_transfer.runs.files import ABOUT, SUFFIXES, TEMPORARY, RunFiles
 from style_transfer.runs.journal import MARK
 from style_transfer.runs.record import PROGRAM, Record
 
@@ -120,7 +120,8 @@ def _is_strange(state: Path) -> bool:
         return False
     except OSError:
         return True
-    if not content or "about.txt" in content or content == {"lock"}:
+    # A kill may leave a state that holds no more than the lock and a text on its way.
+    if ABOUT in content or content <= {"lock", ABOUT + TEMPORARY}:
         return False
     # Version 1 left no text; its folders hold numbered images, and at times the journal.
     journal = state / "journal"
