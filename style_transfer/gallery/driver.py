@@ -92,22 +92,22 @@ def _paint(album: Album, pending: list[Cell], crew: Crew, status: Status) -> Non
         workers = chosen_workers(task, pending)
     if here and workers == 1:
         listener = _listener(task, crew, status)
-    make_worker = partial(
-        Painter, task, crew.script, *(() if here else _shared_files(task)), listener=listener
-    )
+    filters, start = (None, None) if here else _shared_files(task)
+    make_worker = partial(Painter, task, crew.script, filters, start, listener)
     said: set[str] = set()
-    with _interruptible(listener is None):
-        team = Workers(make_worker, workers, crew.address, ahead=0)
-        with team, contextlib.closing(team.map(_jobs(pending, here), name=_name)) as outcomes:
-            for outcome in outcomes:
-                entry = album.entries[outcome.item.cell.name]
-                _enter(task, entry, outcome)
-                for line in outcome.value.said if outcome.value else ():
-                    if line not in said:
-                        said.add(line)
-                        status.say(line)
-                status.cell_done(entry.cell.name, _told(entry), entry.status == "done")
-                album.save(now=False)
+    with (
+        _interruptible(listener is None),
+        Workers(make_worker, workers, crew.address, ahead=0) as team,
+    ):
+        for outcome in team.map(_jobs(pending, here), name=_name):
+            entry = album.entries[outcome.item.cell.name]
+            _enter(task, entry, outcome)
+            for line in outcome.value.said if outcome.value else ():
+                if line not in said:
+                    said.add(line)
+                    status.say(line)
+            status.cell_done(entry.cell.name, _told(entry), entry.status == "done")
+            album.save(now=False)
 
 
 def _name(job: Job) -> str:
@@ -181,11 +181,11 @@ def _enter(task: Task, entry: Entry, outcome: Outcome) -> None:
         except InputError as error:
             entry.failed(str(error))
         return
-    error = failure.message.removeprefix(f"{entry.cell.name}: ")
+    reason = failure.message.removeprefix(f"{entry.cell.name}: ")
     for argument, ours in (("BASE: ", "PHOTOS: "), ("REF: ", "PAINTINGS: ")):
-        if error.startswith(argument):
-            error = ours + error.removeprefix(argument)
-    entry.failed(error)
+        if reason.startswith(argument):
+            reason = ours + reason.removeprefix(argument)
+    entry.failed(reason)
 
 
 def _keep(task: Task, cell: Cell, painted: Painted) -> None:

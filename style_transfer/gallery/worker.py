@@ -8,6 +8,7 @@ in a temporary folder, and its files travel back.
 import contextlib
 import dataclasses
 import io
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -209,7 +210,7 @@ class Painter:
             inputs = Inputs(
                 _picture(job.photo, job.cell.photo.path, "BASE", folder),
                 [_picture(job.painting, job.cell.painting.path, "REF", folder)],
-                self.start and _picture(self.start, settings.init, "--init", folder),
+                _picture(self.start, settings.init, "--init", folder) if self.start else None,
             )
             check_memory(task.force)(settings, inputs)
             there = task.files(job.cell)
@@ -318,5 +319,8 @@ def thumbnail(source) -> bytes:
 
 def keep_thumbnail(path: Path, content: bytes) -> None:
     """Write a small picture, unless somebody else's file is in its place."""
-    if not path.exists() or is_ours(path):
-        write_whole(path, lambda file: file.write(content))
+    if path.exists() and not is_ours(path):
+        return
+    own = path.with_name(f"{os.getpid()}-{path.name}")  # others may write the same one now
+    write_whole(own, lambda file: file.write(content))
+    own.replace(path)
