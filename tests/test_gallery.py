@@ -24,6 +24,7 @@ from PIL import Image
 
 import gallery
 import neural_style_transfer
+from benchmarks.cluster import Picture, gallery_seconds
 from style_transfer import cluster
 from style_transfer.errors import InputError
 from style_transfer.events import Evaluated, StopRun
@@ -608,3 +609,25 @@ def test_a_cluster_that_loses_a_node_paints_the_same_bytes(
     _, record = neural_style_transfer.resume(folders / "out" / "c--y", iter=3)
     assert len(record.iterations) == 3
     assert paint(folders, weights=weights)[1] > 0  # c--y has other settings now
+
+
+# The simulation.
+
+
+@pytest.mark.parametrize(
+    ("picture", "a_second"),
+    [
+        (Picture(node=10.0, driver=0.001, there=1000, back=1000), 10.0),  # 100 nodes
+        (Picture(node=10.0, driver=0.5, there=1000, back=1000), 2.0),  # the driver
+        (Picture(node=10.0, driver=0.001, there=1000, back=10**6), 1.0),  # the network
+    ],
+)
+def test_what_limits_a_simulated_gallery(picture, a_second):
+    seconds = gallery_seconds(picture, nodes=100, pictures=5000, bandwidth=1e6)
+    assert 5000 / seconds == pytest.approx(a_second, rel=0.05)
+
+
+def test_one_simulated_node_does_one_thing_after_the_other():
+    picture = Picture(node=2.0, driver=0.25, there=2000, back=4000)
+    expected = 7 * (2.0 + 0.25 + 2 + 4)
+    assert gallery_seconds(picture, nodes=1, pictures=7, bandwidth=1000) == pytest.approx(expected)
