@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING
 from style_transfer.arguments import Parser, underscored
 from style_transfer.console import say
 from style_transfer.errors import InputError
+from style_transfer.parsing import layers_in_use
 from style_transfer.paths import existing_file
 from style_transfer.presets import make_settings
 from style_transfer.programs import run_program
-from style_transfer.settings import Settings, layers_in_use
+from style_transfer.settings import Settings
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,7 +9,8 @@ from PIL import Image
 
 from style_transfer.images import IMAGENET_MEAN, resize_image
 from style_transfer.masks import Masks, regions
-from style_transfer.settings import SMALLEST_SIDE, Settings
+from style_transfer.parsing import SMALLEST_SIDE
+from style_transfer.settings import Settings
 
 FITTING_ROWS = 192  # of the content image that filters are fitted to and normalized with
 # A start picture counts as flat where no two values of a channel are more than FLAT apart within a

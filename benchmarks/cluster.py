@@ -287,7 +287,7 @@ def measure_poster(options) -> Poster:
 def gram_bytes(settings) -> int:
     """Bytes of a tile's sums: the Gram matrices of the style layers, float32."""
     from style_transfer.grid import channels_of
-    from style_transfer.settings import parse_layers
+    from style_transfer.parsing import parse_layers
 
     return sum(4 * channels_of(layer) ** 2 for layer in parse_layers(settings, "style_layers"))
 
@@ -299,7 +299,7 @@ def poster_seconds(poster: Poster, nodes: int, tile: int, bandwidth: float, tree
     same for all, and returns the windows' gradients. The windows stay on their nodes in between.
     """
     from style_transfer.grid import Grid
-    from style_transfer.settings import layers_in_use
+    from style_transfer.parsing import layers_in_use
 
     settings = make_settings()
     grid = Grid(POSTER, tile, settings.network, tuple(layers_in_use(settings)), settings.borders)

@@ -13,9 +13,10 @@ from style_transfer.arguments import Parser, underscored
 from style_transfer.backends import start
 from style_transfer.console import say
 from style_transfer.errors import InputError
+from style_transfer.parsing import SMALLEST_SIDE, layers_in_use, parse_layers
 from style_transfer.pictures import load_picture
 from style_transfer.programs import run_program
-from style_transfer.settings import SMALLEST_SIDE, Settings, layers_in_use, parse_layers
+from style_transfer.settings import Settings
 from style_transfer.vgg import Filters, block_of, kernel_shape, layers_up_to
 
 FOLDER = Path(__file__).resolve().parent.parent

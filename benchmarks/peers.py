@@ -24,8 +24,9 @@ except ModuleNotFoundError:
 import numpy as np
 
 from style_transfer.errors import InputError
+from style_transfer.parsing import parse_layers
 from style_transfer.presets import make_settings
-from style_transfer.settings import Settings, parse_layers
+from style_transfer.settings import Settings
 from style_transfer.vgg import Filters
 
 NAME = "peers.py"

@@ -22,8 +22,8 @@ from neural_style_transfer import transfer, vgg_objectives
 from preprocessing import deprocess, start_image
 from style_transfer.console import say
 from style_transfer.images import VALID_RANGE
+from style_transfer.parsing import positive
 from style_transfer.pictures import load_picture
-from style_transfer.settings import positive
 
 STEP = "8"  # pixel values
 DEFAULTS = {"height": 256, "init": "mixed", "scales": "1", "iter": 5, "precondition": 0.0}

@@ -25,10 +25,11 @@ from style_transfer.console import say
 from style_transfer.errors import InputError, RunStopped
 from style_transfer.machine import usable_cores, usable_memory
 from style_transfer.memory import GIB, estimated_bytes
+from style_transfer.parsing import layers_in_use
 from style_transfer.pictures import load_picture
 from style_transfer.presets import make_settings
 from style_transfer.schedule import full_size
-from style_transfer.settings import Settings, layers_in_use
+from style_transfer.settings import Settings
 
 
 def paint_cells(pictures: list, cells: list[dict], workers: int = 1) -> list[Image.Image]:

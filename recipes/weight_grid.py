@@ -16,7 +16,7 @@ try:
 except ModuleNotFoundError:
     import not_installed  # noqa: F401 (ends the process)
 
-from style_transfer.settings import positive
+from style_transfer.parsing import positive
 
 BLOCKS = range(1, 6)
 RATIOS = "0.1,0.5,2,10"

@@ -132,9 +132,11 @@ def descend_in_place(
     """
     if snapshots and (found := snapshots.load()):
         descent.snapshot = found
-        for number, (terms, seconds) in enumerate(zip(found.terms, found.seconds, strict=True), 1):
-            on_evaluation(np.array(terms, np.float32), seconds, True)
-            descent.last_loss = float(np.sum(np.float32(terms), dtype=np.float64))
+        earlier = zip(found.terms, found.seconds, strict=True)
+        for number, (values, seconds) in enumerate(earlier, start=1):
+            terms = np.array(values, np.float32)
+            on_evaluation(terms, seconds, True)
+            descent.last_loss = float(np.sum(terms, dtype=np.float64))
             if number % evaluations == 0:
                 on_iteration(descent.best, descent.last_loss)
         snapshots.replayed = descent.done

@@ -11,9 +11,10 @@ from style_transfer.errors import InputError
 from style_transfer.grid import Grid, spans
 from style_transfer.inputs import Inputs
 from style_transfer.machine import has_bfloat16_units, usable_memory
+from style_transfer.parsing import layers_in_use, style_parts
 from style_transfer.runs.record import Method
 from style_transfer.schedule import Size, full_size
-from style_transfer.settings import Settings, layers_in_use, parse_tile, style_parts
+from style_transfer.settings import Settings, parse_tile
 
 GIB = 2**30
 LIBRARIES = {"float32": 0.82, "bfloat16": 0.71}  # GiB

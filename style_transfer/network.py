@@ -15,7 +15,8 @@ from keras import ops
 from style_transfer import backends
 from style_transfer.images import IMAGENET_MEAN, TORCH_DEVIATION, TORCH_MEAN
 from style_transfer.machine import has_bfloat16_units
-from style_transfer.settings import Settings, layers_in_use
+from style_transfer.parsing import layers_in_use
+from style_transfer.settings import Settings
 from style_transfer.vgg import Filters, block_of, kernel_shape, layers_up_to
 
 CHANNELS_LAST = "channels_last"

@@ -13,7 +13,8 @@ from keras import ops
 from style_transfer import losses
 from style_transfer.backends import value_and_grad, with_gradient
 from style_transfer.events import TERMS
-from style_transfer.settings import Settings, parse_layers, style_parts
+from style_transfer.parsing import parse_layers, style_parts
+from style_transfer.settings import Settings
 from style_transfer.targets import Targets, layer_losses, targets_of_rows
 
 if TYPE_CHECKING:

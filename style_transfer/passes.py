@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from keras import ops
@@ -43,6 +43,7 @@ class Sums(NamedTuple):
 
     def moments(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean (N,) and covariance (N, N) over `count` positions, float64."""
+        assert self.first is not None and self.center is not None  # not of Gram matrices
         shift = self.first / count
         return self.center + shift, self.second / count - np.outer(shift, shift)
 
@@ -151,7 +152,7 @@ class Passes:
             `Sums` by (layer, region), and Σ(F − P)² by content layer.
         """
         names = list(self.sum_names())
-        totals = dict.fromkeys(names, 0.0)
+        totals: dict[tuple[str, str, int], Any] = dict.fromkeys(names, 0.0)
         fixed = {f"center {layer}": center for layer, center in centers.items()}
         for tile in masks.grid.tiles:
             inputs = fixed | masks.of(tile) | (contents(tile) if contents else {})

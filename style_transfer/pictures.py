@@ -18,8 +18,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError, features
 
 from style_transfer.containers import kind_of, webp_size, without_metadata
 from style_transfer.errors import InputError
+from style_transfer.parsing import SMALLEST_SIDE
 from style_transfer.paths import existing_file
-from style_transfer.settings import SMALLEST_SIDE
 from style_transfer.srgb import one_line, to_srgb
 
 LARGEST_FILE = 1 << 32  # bytes, the most that TIFF can address

@@ -4,13 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 
 from style_transfer.errors import InputError
-from style_transfer.settings import (
-    Settings,
-    automatic_step,
-    layers_in_use,
-    parse_scales,
-    parse_size,
-)
+from style_transfer.parsing import automatic_step, layers_in_use, parse_scales, parse_size
+from style_transfer.settings import Settings
 from style_transfer.vgg import smallest_side
 
 COARSEST = 140  # rows; at 64, 82 and 131, fitted filters lost the content

@@ -8,13 +8,18 @@ import math
 from dataclasses import dataclass, field, fields
 
 from style_transfer.errors import InputError
-from style_transfer.vgg import layer_names
+from style_transfer.parsing import (
+    LARGEST_SIDE,
+    SMALLEST_SIDE,
+    automatic_step,
+    parse_layers,
+    parse_scales,
+    parse_size,
+)
 
 STYLE_LAYERS = "block1_conv1,block2_conv1,block3_conv1,block4_conv1,block5_conv1"
-STEP = 2**0.5  # between automatic sizes
 INITS = ("content", "noise", "mixed", "gray")
 SMALLEST_TILE = 32  # pixels; the halo of 80 around it is most of the work already
-SMALLEST_SIDE = 16  # pixels; a smaller picture has nothing to repaint, and is mostly a mistake
 
 
 def choice(default, group: str, text: str, values: tuple = ()):
@@ -81,7 +86,7 @@ class Settings:
         "L-BFGS moves frequencies f of the picture by f^-X: large shapes first (0: pixels)",
     )
 
-    content_weight: float = choice(0.05, "loss", "weight of the content loss")
+    content_weight: float = choice(0.035, "loss", "weight of the content loss")
     style_weight: float = choice(1.0, "loss", "weight of the style loss")
     tv_weight: float = choice(1.0, "loss", "weight of the total variation loss")
     auto_weights: bool = choice(
@@ -194,8 +199,8 @@ class Settings:
     tile: str = choice(
         "auto",
         "memory",
-        "compute pictures in tiles of N x N pixels, with the same result in less memory; auto: whole "
-        "while they fit, else in the largest tiles that do; 0: never",
+        "compute pictures in tiles of N x N pixels, with the same result in less memory; auto: "
+        "whole while they fit, else in the largest tiles that do; 0: never",
     )
     memory: float = choice(
         0.0, "memory", "GiB of memory to use at most (0: what the machine or container has to give)"
@@ -263,8 +268,8 @@ _BOUNDS = {
 
 # Beyond these, arithmetic overflows, lists of iterations do not fit, or names grow too long.
 _LARGEST = {
-    "height": 1_000_000,
-    "width": 1_000_000,
+    "height": LARGEST_SIDE,
+    "width": LARGEST_SIDE,
     "iter": 99_999,
     "evaluations": 1_000_000,
     "seed": 2**63 - 1,
@@ -300,75 +305,6 @@ def _checked(item, value):
     return number
 
 
-def parse_layers(settings: Settings, name: str) -> dict[str, float]:
-    """Layers of one loss with their weights.
-
-    Args:
-        settings: the run's settings.
-        name: `content_layers` or `style_layers`, text such as `block1_conv1,block2_conv1:0.5`.
-
-    Returns:
-        Weight by layer name. A layer without a weight gets 1 / (number of layers), as the
-        original's style layers do.
-
-    Raises:
-        InputError: an unknown or repeated layer, or a weight that is not a number above 0.
-    """
-    text = getattr(settings, name)
-    known = layer_names(settings.network)
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    layers = {}
-    for part in parts:
-        layer, _, weight = part.partition(":")
-        if layer not in known:
-            raise InputError(
-                f"--{name}: expected layers of {settings.network}, "
-                f"{known[0]} to {known[-1]}. Received: {layer!r}"
-            )
-        if layer in layers:
-            raise InputError(f"--{name}: expected each layer once. Received: {layer!r} twice")
-        layers[layer] = positive(weight, f"--{name}") if weight else 1 / len(parts)
-    if not layers:
-        raise InputError(f"--{name}: expected at least one layer. Received: {text!r}")
-    return layers
-
-
-def layers_in_use(settings: Settings) -> list[str]:
-    """Names of all layers that a loss looks at, from the picture inwards."""
-    layers = set(parse_layers(settings, "content_layers"))
-    for part in style_parts(settings).values():
-        layers |= set(part)
-    return sorted(layers)
-
-
-def style_parts(settings: Settings) -> dict[str, dict[str, float]]:
-    """The parts of the style loss: weight by layer, by what they compare (`gram`, …)."""
-    parts = {}
-    for kind in settings.style_loss.split("+"):
-        parts[kind] = parse_layers(settings, "style_layers")
-        if kind == "histogram":
-            layers = parse_layers(settings, "histogram_layers")
-            parts[kind] = {k: v * settings.histogram_weight for k, v in layers.items()}
-    return parts
-
-
-def parse_size(text: str) -> int | None:
-    """The long side that `--size` asks for, in pixels; None for no size or the content's own.
-
-    Raises:
-        InputError: neither `content` nor a whole number of at least 16.
-    """
-    if text in ("", "content"):
-        return None
-    is_short = text.isascii() and text.isdecimal() and len(text) <= 9
-    if not (is_short and SMALLEST_SIDE <= int(text) <= _LARGEST["height"]):
-        raise InputError(
-            f"--size: expected the long side in pixels, from {SMALLEST_SIDE} to "
-            f"{_LARGEST['height']:,}, or content. Received: {text!r}"
-        )
-    return int(text)
-
-
 def parse_tile(text: str) -> int | None:
     """The side of a tile in pixels, 0 for whole pictures; None for `auto`.
 
@@ -383,63 +319,3 @@ def parse_tile(text: str) -> int | None:
             f"Received: {text!r}"
         )
     return int(text)
-
-
-def automatic_step(text: str) -> float | None:
-    """The factor between automatic sizes, from `auto` or `auto:1.75`; None for sizes given.
-
-    Raises:
-        InputError: no number of at least 1.1.
-    """
-    name, _, factor = text.partition(":")
-    if name.strip() != "auto":
-        return None
-    step = positive(factor, "--scales") if factor else STEP
-    if step < 1.1:
-        raise InputError(f"--scales: expected steps of at least 1.1. Received: {text!r}")
-    return step
-
-
-def parse_scales(text: str) -> list[tuple[float, float]]:
-    """Pairs of (fraction of the height, share of the iterations) from text like `0.25:1,1:3`.
-
-    Raises:
-        InputError: fractions that are not increasing, above 1 or not ending at 1.
-    """
-    pairs = []
-    for part in text.split(","):
-        fraction, _, share = part.strip().partition(":")
-        pairs.append((positive(fraction, "--scales"), positive(share or "1", "--scales")))
-    fractions = [fraction for fraction, _ in pairs]
-    if fractions != sorted(set(fractions)) or fractions[-1] != 1:
-        raise InputError(f"--scales: expected increasing fractions ending in 1. Received: {text!r}")
-    return pairs
-
-
-def parse_blend(text: str, styles: int) -> list[float]:
-    """Weights of the style pictures, scaled to sum 1; equal where `text` is empty.
-
-    Raises:
-        InputError: not one weight a picture, or a weight that is not a number above 0.
-    """
-    if not text:
-        return [1 / styles] * styles
-    weights = [positive(part, "--style_blend") for part in text.split(",")]
-    if len(weights) != styles:
-        raise InputError(
-            f"--style_blend: expected {styles} weights, one for each style picture. "
-            f"Received: {len(weights)} ({text!r})"
-        )
-    return [weight / sum(weights) for weight in weights]
-
-
-def positive(text: str, option: str) -> float:
-    """`text` as a number above 0, at most 1e30, or an InputError that names `option`."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 1e-30 <= number <= 1e30:  # sums and ratios of such numbers are finite
-        expected = "above 0" if not number > 0 else "from 1e-30 to 1e30"
-        raise InputError(f"{option}: expected a number {expected}. Received: {text!r}")
-    return number

@@ -11,7 +11,8 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 from style_transfer.network import FeatureExtractor, feature_extractor
-from style_transfer.settings import Settings, layers_in_use
+from style_transfer.parsing import layers_in_use
+from style_transfer.settings import Settings
 from style_transfer.targets import (
     ContentTargets,
     Masks,

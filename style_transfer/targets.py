@@ -15,7 +15,8 @@ import numpy as np
 from keras import ops
 
 from style_transfer import backends, losses
-from style_transfer.settings import Settings, parse_blend, parse_layers, style_parts
+from style_transfer.parsing import parse_blend, parse_layers, style_parts
+from style_transfer.settings import Settings
 
 if TYPE_CHECKING:
     from style_transfer.network import FeatureExtractor

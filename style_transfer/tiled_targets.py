@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
@@ -45,7 +45,7 @@ class FeaturesOnDisk:
 
     folder: Path | None
     energy: float = 0.0
-    _file: BinaryIO | None = None
+    _file: Any = None  # an unnamed temporary file
     _places: list[tuple[int, tuple[int, ...], type]] = field(default_factory=list)
 
     def append(self, features: np.ndarray) -> None:

@@ -148,11 +148,15 @@ class TiledLoss:
             gradient[tile.window] += self.passes.gradient(image[tile.window], inputs)
 
     def _contents(self, tile: Tile) -> Arrays:
-        features = self.targets.content.features
+        features = self._content_features()
         return {f"content {x}": features[x].window(tile.number) for x in self.passes.content_layers}
 
+    def _content_features(self) -> dict:
+        content = self.targets.content
+        return content.features if content else {}
+
     def _content_factor(self, layer: str) -> float:
-        features = self.targets.content.features[layer]
+        features = self._content_features()[layer]
         positions = np.prod(self.grid.layer_size(self.grid.size, layer))
         channels = features.window(0).shape[-1]
         layers = len(self.passes.content_layers)

@@ -107,7 +107,7 @@ def send_twice():
 
 def fill_disk():
     """Use up what is left of the file system the run writes to."""
-    with open(prefix.parent / "ballast", "wb", buffering=0) as file:
+    with (prefix.parent / "ballast").open("wb", buffering=0) as file:
         while True:
             try:
                 file.write(bytes(4096))

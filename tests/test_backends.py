@@ -26,8 +26,8 @@ from style_transfer.errors import OutOfMemory
 from style_transfer.images import IMAGENET_MEAN
 from style_transfer.network import feature_extractor, processor_precision
 from style_transfer.objective import make_objective
+from style_transfer.parsing import layers_in_use, parse_layers, style_parts
 from style_transfer.presets import make_settings
-from style_transfer.settings import layers_in_use, parse_layers, style_parts
 from style_transfer.targets import make_targets
 from style_transfer.vgg import Filters
 

@@ -17,8 +17,8 @@ from style_transfer.images import IMAGENET_MEAN
 from style_transfer.losses import TOTAL_VARIATION_SHARE
 from style_transfer.network import FeatureExtractor, feature_extractor
 from style_transfer.objective import make_loss_weights
+from style_transfer.parsing import layers_in_use
 from style_transfer.presets import make_settings
-from style_transfer.settings import layers_in_use
 from style_transfer.targets import make_targets
 from style_transfer.vgg import Filters
 

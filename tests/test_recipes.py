@@ -27,9 +27,9 @@ from recipes import (
 )
 from recipes.command import Recipe, run_recipe
 from style_transfer.errors import InputError, RunStopped
+from style_transfer.parsing import layers_in_use
 from style_transfer.pictures import load_picture
 from style_transfer.presets import make_settings
-from style_transfer.settings import layers_in_use
 
 ROOT = Path(__file__).parent.parent
 TINY = {

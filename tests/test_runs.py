@@ -527,7 +527,7 @@ def test_any_size_and_value_of_16_bits_is_read_back(size, output, tmp_path):
     for number, laid_out in enumerate([pixels, pixels[:, :, ::-1], np.asfortranarray(pixels)]):
         path = tmp_path / f"{number}{suffix}"
         texts = {"Software": "x", "Settings": "{}"}
-        with open(path, "wb") as file:
+        with path.open("wb") as file:
             write_picture(file, laid_out, output, texts)
         found, read_texts = read(path)
         np.testing.assert_array_equal(found, laid_out)

@@ -8,16 +8,11 @@ import keras
 import pytest
 
 from style_transfer.errors import InputError
+from style_transfer.parsing import layers_in_use, parse_blend, parse_layers, parse_scales
 from style_transfer.paths import existing_file, expanded
 from style_transfer.presets import AUTO_SHARES, PRESETS, make_settings, with_choices
 from style_transfer.schedule import full_size, plan
-from style_transfer.settings import (
-    Settings,
-    layers_in_use,
-    parse_blend,
-    parse_layers,
-    parse_scales,
-)
+from style_transfer.settings import Settings
 from style_transfer.vgg import layer_names
 
 NUMBERS = [

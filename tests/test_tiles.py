@@ -17,8 +17,8 @@ from style_transfer.grid import Grid, bands, spans
 from style_transfer.images import IMAGENET_MEAN
 from style_transfer.network import feature_extractor
 from style_transfer.objective import make_objective
+from style_transfer.parsing import layers_in_use
 from style_transfer.presets import PRESETS, make_settings
-from style_transfer.settings import layers_in_use
 from style_transfer.targets import make_targets
 from style_transfer.tiled_targets import FeaturesOnDisk, grid_of, make_tiled_targets
 from style_transfer.tiles import balanced_loss_weights_in_tiles, make_tiled_objective

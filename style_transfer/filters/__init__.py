@@ -13,8 +13,9 @@ from typing import Protocol
 import numpy as np
 
 from style_transfer.errors import InputError
+from style_transfer.parsing import layers_in_use
 from style_transfer.paths import existing_file, sha256_of_file
-from style_transfer.settings import Settings, layers_in_use
+from style_transfer.settings import Settings
 from style_transfer.vgg import Filters, FilterSource, block_of, layers_up_to, smallest_side
 
 MADE = ("fitted", "random")  # here, not read from a file

@@ -1,12 +1,14 @@
 """Filters made here: fitted to the pictures at hand, or random for tests."""
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
 from style_transfer.settings import Settings
 from style_transfer.vgg import Filters, block_of, kernel_shape
 
-BORDERS = {"repeated": "edge", "zeros": "constant"}  # NumPy's names
+BORDERS: dict[str, Any] = {"repeated": "edge", "zeros": "constant"}  # NumPy's names
 FITTING_PATCHES = 8_000  # of a picture and layer, at most
 # Root mean square response of fitted filters in block 1, by the convention of the network for which
 # a system's loss weights were made. VGG19 with pixel values and max pooling answers with 30 to 59,
@@ -78,7 +80,7 @@ def _pooled(features: np.ndarray, pooling: str) -> np.ndarray:
 
 
 def _convolved(
-    features: np.ndarray, kernel: np.ndarray, bias: np.ndarray, border: str
+    features: np.ndarray, kernel: np.ndarray, bias: np.ndarray, border: Any
 ) -> np.ndarray:
     """Features (1, H, W, C) after a layer and its ReLU, (1, H, W, N)."""
     padded = np.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)), border)
@@ -86,7 +88,7 @@ def _convolved(
     return ops.convert_to_numpy(ops.relu(answer))
 
 
-def _draw_patches(features: np.ndarray, rng: np.random.Generator, border: str) -> np.ndarray:
+def _draw_patches(features: np.ndarray, rng: np.random.Generator, border: Any) -> np.ndarray:
     """Up to FITTING_PATCHES patches of (1, H, W, C) as rows, (n, 9·C)."""
     padded = np.pad(features[0], ((1, 1), (1, 1), (0, 0)), border)
     rows, columns, channels = features.shape[1:]

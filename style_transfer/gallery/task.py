@@ -7,12 +7,13 @@ from pathlib import Path
 
 from style_transfer.errors import InputError
 from style_transfer.gallery.plan import Cell
+from style_transfer.parsing import parse_blend
 from style_transfer.paths import existing_file, sha256_of_file
 from style_transfer.presets import make_settings
 from style_transfer.runs.files import SUFFIXES, RunFiles
 from style_transfer.runs.guard import is_ours
 from style_transfer.runs.record import VERSION, Record
-from style_transfer.settings import INITS, Settings, parse_blend
+from style_transfer.settings import INITS, Settings
 
 MADE = ("fitted", "random")  # filters that no file holds
 

@@ -24,6 +24,7 @@ from style_transfer.gallery.plan import Cell
 from style_transfer.gallery.task import Progress, Task, progress
 from style_transfer.inputs import Inputs
 from style_transfer.memory import check_memory
+from style_transfer.parsing import layers_in_use
 from style_transfer.pictures import Picture, load_picture
 from style_transfer.runs.files import RunFiles, write_whole
 from style_transfer.runs.guard import PNG_MARK, is_ours
@@ -32,7 +33,6 @@ from style_transfer.runs.record import Record
 from style_transfer.runs.run import Run
 from style_transfer.runs.takeover import RunOptions
 from style_transfer.schedule import plan
-from style_transfer.settings import layers_in_use
 from style_transfer.vgg import FilterSource, layers_up_to
 
 THUMBNAILS = "thumbnails"  # folder in OUT

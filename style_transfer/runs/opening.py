@@ -12,6 +12,7 @@ from pathlib import Path
 
 from style_transfer.events import Listener
 from style_transfer.inputs import Inputs, Sources, load_inputs
+from style_transfer.parsing import parse_blend
 from style_transfer.paths import existing_file
 from style_transfer.pictures import Picture
 from style_transfer.runs.files import SUFFIXES, RunFiles
@@ -28,7 +29,7 @@ from style_transfer.runs.resume import (
 from style_transfer.runs.run import Render, Run
 from style_transfer.runs.takeover import RunOptions
 from style_transfer.schedule import plan
-from style_transfer.settings import Settings, parse_blend
+from style_transfer.settings import Settings
 
 FILTER_SOURCES = ("auto", "imagenet", "fitted", "random")
 

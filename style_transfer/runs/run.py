@@ -47,7 +47,8 @@ class Optimization(Protocol):
 class Run:
     """The progress of a run, in memory and, where it has files, on disk.
 
-    A context manager; nothing on disk changes before its first size is asked for. The caller holds the lock.
+    A context manager; nothing on disk changes before its first size is asked for. The caller holds
+    the lock.
 
     Args:
         record: of a new run, or of an earlier one that goes on.

@@ -77,7 +77,7 @@ class Snapshots:
         Raises:
             OSError: the disk is full, …; both generations are then as they were.
         """
-        newest = self._own[0] if self._own else (self._before or [None])[0]
+        newest = next(iter([*self._own, *self._before]), None)
         path = next(path for path in self.paths if path != newest)
         _write(path, snapshot)
         self._own = [path, *(other for other in self._own if other != path)]

@@ -1,0 +1,145 @@
+"""Choices that are written as text: layers with weights, sizes, shares, blends."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from style_transfer.errors import InputError
+from style_transfer.vgg import layer_names
+
+if TYPE_CHECKING:
+    from style_transfer.settings import Settings
+
+STEP = 2**0.5  # between automatic sizes
+LARGEST_SIDE = 1_000_000  # pixels; more is a slip of the keyboard
+SMALLEST_SIDE = 16  # pixels; a smaller picture has nothing to repaint, and is mostly a mistake
+
+
+def parse_layers(settings: Settings, name: str) -> dict[str, float]:
+    """Layers of one loss with their weights.
+
+    Args:
+        settings: the run's settings.
+        name: `content_layers` or `style_layers`, text such as `block1_conv1,block2_conv1:0.5`.
+
+    Returns:
+        Weight by layer name. A layer without a weight gets 1 / (number of layers), as the
+        original's style layers do.
+
+    Raises:
+        InputError: an unknown or repeated layer, or a weight that is not a number above 0.
+    """
+    text = getattr(settings, name)
+    known = layer_names(settings.network)
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    layers = {}
+    for part in parts:
+        layer, _, weight = part.partition(":")
+        if layer not in known:
+            raise InputError(
+                f"--{name}: expected layers of {settings.network}, "
+                f"{known[0]} to {known[-1]}. Received: {layer!r}"
+            )
+        if layer in layers:
+            raise InputError(f"--{name}: expected each layer once. Received: {layer!r} twice")
+        layers[layer] = positive(weight, f"--{name}") if weight else 1 / len(parts)
+    if not layers:
+        raise InputError(f"--{name}: expected at least one layer. Received: {text!r}")
+    return layers
+
+
+def layers_in_use(settings: Settings) -> list[str]:
+    """Names of all layers that a loss looks at, from the picture inwards."""
+    layers = set(parse_layers(settings, "content_layers"))
+    for part in style_parts(settings).values():
+        layers |= set(part)
+    return sorted(layers)
+
+
+def style_parts(settings: Settings) -> dict[str, dict[str, float]]:
+    """The parts of the style loss: weight by layer, by what they compare (`gram`, …)."""
+    parts = {}
+    for kind in settings.style_loss.split("+"):
+        parts[kind] = parse_layers(settings, "style_layers")
+        if kind == "histogram":
+            layers = parse_layers(settings, "histogram_layers")
+            parts[kind] = {k: v * settings.histogram_weight for k, v in layers.items()}
+    return parts
+
+
+def parse_size(text: str) -> int | None:
+    """The long side that `--size` asks for, in pixels; None for no size or the content's own.
+
+    Raises:
+        InputError: neither `content` nor a whole number of at least 16.
+    """
+    if text in ("", "content"):
+        return None
+    is_short = text.isascii() and text.isdecimal() and len(text) <= 9
+    if not (is_short and SMALLEST_SIDE <= int(text) <= LARGEST_SIDE):
+        raise InputError(
+            f"--size: expected the long side in pixels, from {SMALLEST_SIDE} to "
+            f"{LARGEST_SIDE:,}, or content. Received: {text!r}"
+        )
+    return int(text)
+
+
+def automatic_step(text: str) -> float | None:
+    """The factor between automatic sizes, from `auto` or `auto:1.75`; None for sizes given.
+
+    Raises:
+        InputError: no number of at least 1.1.
+    """
+    name, _, factor = text.partition(":")
+    if name.strip() != "auto":
+        return None
+    step = positive(factor, "--scales") if factor else STEP
+    if step < 1.1:
+        raise InputError(f"--scales: expected steps of at least 1.1. Received: {text!r}")
+    return step
+
+
+def parse_scales(text: str) -> list[tuple[float, float]]:
+    """Pairs of (fraction of the height, share of the iterations) from text like `0.25:1,1:3`.
+
+    Raises:
+        InputError: fractions that are not increasing, above 1 or not ending at 1.
+    """
+    pairs = []
+    for part in text.split(","):
+        fraction, _, share = part.strip().partition(":")
+        pairs.append((positive(fraction, "--scales"), positive(share or "1", "--scales")))
+    fractions = [fraction for fraction, _ in pairs]
+    if fractions != sorted(set(fractions)) or fractions[-1] != 1:
+        raise InputError(f"--scales: expected increasing fractions ending in 1. Received: {text!r}")
+    return pairs
+
+
+def parse_blend(text: str, styles: int) -> list[float]:
+    """Weights of the style pictures, scaled to sum 1; equal where `text` is empty.
+
+    Raises:
+        InputError: not one weight a picture, or a weight that is not a number above 0.
+    """
+    if not text:
+        return [1 / styles] * styles
+    weights = [positive(part, "--style_blend") for part in text.split(",")]
+    if len(weights) != styles:
+        raise InputError(
+            f"--style_blend: expected {styles} weights, one for each style picture. "
+            f"Received: {len(weights)} ({text!r})"
+        )
+    return [weight / sum(weights) for weight in weights]
+
+
+def positive(text: str, option: str) -> float:
+    """`text` as a number above 0, at most 1e30, or an InputError that names `option`."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 1e-30 <= number <= 1e30:  # sums and ratios of such numbers are finite
+        expected = "above 0" if not number > 0 else "from 1e-30 to 1e30"
+        raise InputError(f"{option}: expected a number {expected}. Received: {text!r}")
+    return number
