@@ -11,10 +11,11 @@ from style_transfer.errors import InputError
 from style_transfer.grid import Grid, spans
 from style_transfer.inputs import Inputs
 from style_transfer.machine import has_bfloat16_units, usable_memory
-from style_transfer.parsing import layers_in_use, style_parts
+from style_transfer.parsing import layers_in_use, parse_layers, style_parts
 from style_transfer.runs.record import Method
 from style_transfer.schedule import Size, full_size
 from style_transfer.settings import Settings, parse_tile
+from style_transfer.vgg import CHANNELS, block_of
 
 GIB = 2**30
 LIBRARIES = {"float32": 0.82, "bfloat16": 0.71}  # GiB
@@ -47,7 +48,15 @@ def estimated_bytes(settings: Settings, pixels: int, styles: int = 1) -> int:
     targets = TARGETS * megapixels * settings.style_scale**2
     # Adam's moments are small beside an evaluation.
     optimizer = OPTIMIZER["lbfgs"] * megapixels if settings.optimizer == "lbfgs" else 0
-    return round((LIBRARIES[precision] + max(evaluation, targets) + optimizer) * GIB)
+    gib = LIBRARIES[precision] + max(evaluation, targets) + optimizer
+    return round(gib * GIB) + content_bytes(settings, pixels)
+
+
+def content_bytes(settings: Settings, pixels: int) -> int:
+    """Bytes of the content image's features, float32: those of its layers are kept all the time."""
+    layers = parse_layers(settings, "content_layers") if settings.content_weight else {}
+    values = sum(CHANNELS[block_of(name) - 1] / 4 ** (block_of(name) - 1) for name in layers)
+    return round(4 * values * pixels)
 
 
 def bytes_by_method(settings: Settings, size: tuple[int, int], styles: int, method: Method) -> int:
