@@ -28,6 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     parser = Parser(
         prog="gallery.py",
+        usage="%(prog)s PHOTOS PAINTINGS OUT [options]",
         description="Repaint each of PHOTOS in the manner of each of PAINTINGS.",
         epilog="Stopped? The same command goes on, and paints only what is missing or has changed.",
         allow_abbrev=False,
