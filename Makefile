@@ -6,7 +6,7 @@ JAX ?= jax==0.10.2
 BIN = .venv/bin
 PYTEST = -m pytest -q --dist worksteal --maxprocesses 4 --numprocesses
 # Tests that start the program over and over; the others take a minute or two.
-SLOW = resume script recipes compare
+SLOW = resume script recipes compare situations filter_sources streams notebook gallery tiles
 
 .PHONY: help demo test test-fast test-backends lint format bench clean
 

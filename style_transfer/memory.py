@@ -1,8 +1,8 @@
 """How much memory a run needs, told before it begins, and how each size is made to fit.
 
-Measured with benchmarks/scaling.py (VGG19 to block5_conv1, TensorFlow): GiB at the peak of an
-evaluation are a constant for the libraries plus a slope times the megapixels of the picture, or of
-a tile with its halo.
+Measured on runs of the default preset at 400 to 1200 rows (TensorFlow, a processor): GiB at the peak
+are a constant for the libraries plus a slope times the megapixels of the picture, or of a tile with
+its halo. In benchmarks/scaling.py an evaluation alone takes 1.44 and 1.29 GiB a megapixel.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from style_transfer.settings import Settings, parse_tile
 from style_transfer.vgg import CHANNELS, block_of
 
 GIB = 2**30
-LIBRARIES = {"float32": 0.82, "bfloat16": 0.71}  # GiB
-EVALUATION = {"float32": 1.44, "bfloat16": 1.29}  # GiB a megapixel of the combination image
+LIBRARIES = {"float32": 0.85, "bfloat16": 0.80}  # GiB
+EVALUATION = {"float32": 1.80, "bfloat16": 1.40}  # GiB a megapixel of the combination image
 # GiB a megapixel of a tile with its halo. Measured: 0.36 GiB for 384 x 384 pixels, float32.
 IN_TILES = {"float32": 2.4, "bfloat16": 2.15}
 TARGETS = 0.72  # GiB a megapixel of a style image, while its targets are computed
