@@ -1,6 +1,6 @@
 """How much memory a run needs, told before it begins, and how each size is made to fit.
 
-Measured on runs of the default preset at 400 to 1200 rows (TensorFlow, a processor): GiB at the peak
+Measured on runs of the default preset at 400 to 1200 rows (TensorFlow, CPU): GiB at the peak
 are a constant for the libraries plus a slope times the megapixels of the picture, or of a tile with
 its halo. In benchmarks/scaling.py an evaluation alone takes 1.44 and 1.29 GiB a megapixel.
 """

@@ -61,19 +61,27 @@ def fitted():
     """Filters fitted to two pictures, up to block3_conv1, and the pictures."""
     layers = [*LAYERS, "block2_conv2", "block3_conv1"]
     pictures = [image(48, 40, seed) for seed in (1, 2)]
-    return fitted_filters("vgg19", layers, pictures, 0, loudness=64).arrays, pictures
+    return fitted_filters(make_settings(), layers, pictures, loudness=64).arrays, pictures
 
 
-def patches_before(layer, filters, pictures):
-    """All 3 x 3 patches that a layer sees, (n, 9·C), edges continued."""
+POOL = {
+    "average": lambda blocks: blocks.mean(axis=(1, 3)),
+    "max": lambda blocks: blocks.max(axis=(1, 3)),
+    "l2": lambda blocks: (blocks**2).mean(axis=(1, 3)) ** 0.5,
+}
+
+
+def patches_before(layer, filters, pictures, pooling="average", border="edge"):
+    """All 3 x 3 patches that a layer sees, (n, 9·C)."""
     rows = []
     for picture in pictures:
         maps = picture[0].astype(np.float64)
         for name in filters:
             if name.endswith("_conv1") and name != "block1_conv1":
                 high, wide = maps.shape[0] // 2, maps.shape[1] // 2
-                maps = maps[: 2 * high, : 2 * wide].reshape(high, 2, wide, 2, -1).mean(axis=(1, 3))
-            padded = np.pad(maps, ((1, 1), (1, 1), (0, 0)), mode="edge")
+                blocks = maps[: 2 * high, : 2 * wide].reshape(high, 2, wide, 2, -1)
+                maps = POOL[pooling](blocks)
+            padded = np.pad(maps, ((1, 1), (1, 1), (0, 0)), mode=border)
             windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1))
             windows = windows.transpose(0, 1, 3, 4, 2).reshape(*maps.shape[:2], -1)
             if name == layer:
@@ -100,6 +108,21 @@ def test_fitted_filters_answer_about_as_loud_as_vgg_s_and_with_mean_0(layer, fit
     assert (response[:, speaking] ** 2).mean() == pytest.approx(1, rel=1e-2)
     assert_allclose(response.mean(axis=0), 0, atol=1e-3)
     assert_allclose(response[:, ~speaking], 0)
+
+
+@pytest.mark.parametrize("pooling", ["average", "max", "l2"])
+@pytest.mark.parametrize("borders, border", [("repeated", "edge"), ("zeros", "constant")])
+def test_filters_are_fitted_to_what_the_network_will_show_them(pooling, borders, border):
+    pictures = [image(48, 40, seed) for seed in (1, 2)]
+    settings = make_settings(pooling=pooling, borders=borders)
+    layers = [*LAYERS, "block2_conv2", "block3_conv1"]
+    filters = fitted_filters(settings, layers, pictures, loudness=64).arrays
+    kernel, bias = filters["block3_conv1"]
+    patches = patches_before("block3_conv1", filters, pictures, pooling, border)
+    response = patches @ kernel.reshape(-1, kernel.shape[-1]).astype(np.float64) + bias
+    speaking = np.abs(kernel).sum(axis=(0, 1, 2)) > 0
+    assert (response[:, speaking] ** 2).mean() == pytest.approx(256**2, rel=1e-2)
+    assert_allclose(response.mean(axis=0) / 256, 0, atol=1e-3)
 
 
 def test_fitted_filters_fit_the_network_that_a_system_s_weights_were_made_for():
@@ -149,7 +172,7 @@ def test_filters_beyond_the_components_are_silent(fitted):
 
 def test_filters_fitted_to_flat_pictures_are_finite():
     flat = [np.full((1, 32, 32, 3), value, np.float32) for value in (-110, 90)]
-    filters = fitted_filters("vgg19", LAYERS, flat, 0).arrays
+    filters = fitted_filters(make_settings(), LAYERS, flat).arrays
     assert all(np.isfinite(array).all() for pair in filters.values() for array in pair)
 
 

@@ -203,10 +203,12 @@ class Run:
         return self.image(size.first_iteration - 1) if size.first_iteration else None
 
     def choose_methods(self, choose: Callable[[], dict[str, Method]]) -> None:
-        """Choose tiles and optimizer of all sizes once, at the start of the run."""
+        """Choose tiles and optimizer of all sizes once, before the run begins.
+
+        The record keeps them: a resume goes on in the same way, however much memory it has.
+        """
         if not self.record.methods:
             self.record.methods = choose()
-            self.save_record()  # a resume goes on in the same way, however much memory it has
 
     def method(self, size: Size) -> Method:
         """Tiles and optimizer of a size."""
