@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from style_transfer.errors import InputError
 from style_transfer.vgg import layer_names
-
-if TYPE_CHECKING:
-    from style_transfer.settings import Settings
 
 STEP = 2**0.5  # between automatic sizes
 LARGEST_SIDE = 1_000_000  # pixels; more is a slip of the keyboard
 SMALLEST_SIDE = 16  # pixels; a smaller picture has nothing to repaint, and is mostly a mistake
 
 
-def parse_layers(settings: Settings, name: str) -> dict[str, float]:
+class LayerChoices(Protocol):
+    """Settings, as far as they say which layers a loss looks at."""
+
+    @property
+    def network(self) -> str: ...
+
+    @property
+    def style_loss(self) -> str: ...
+
+    @property
+    def histogram_weight(self) -> float: ...
+
+
+def parse_layers(settings: LayerChoices, name: str) -> dict[str, float]:
     """Layers of one loss with their weights.
 
     Args:
@@ -49,7 +59,7 @@ def parse_layers(settings: Settings, name: str) -> dict[str, float]:
     return layers
 
 
-def layers_in_use(settings: Settings) -> list[str]:
+def layers_in_use(settings: LayerChoices) -> list[str]:
     """Names of all layers that a loss looks at, from the picture inwards."""
     layers = set(parse_layers(settings, "content_layers"))
     for part in style_parts(settings).values():
@@ -57,7 +67,7 @@ def layers_in_use(settings: Settings) -> list[str]:
     return sorted(layers)
 
 
-def style_parts(settings: Settings) -> dict[str, dict[str, float]]:
+def style_parts(settings: LayerChoices) -> dict[str, dict[str, float]]:
     """The parts of the style loss: weight by layer, by what they compare (`gram`, …)."""
     parts = {}
     for kind in settings.style_loss.split("+"):

@@ -3,11 +3,11 @@
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from style_transfer.errors import InputError
-from style_transfer.gallery.page import page
 from style_transfer.gallery.plan import Cell, Source
 from style_transfer.gallery.task import Task
 from style_transfer.runs.files import write_text
@@ -81,8 +81,13 @@ class Album:
         """The folder."""
         return Path(self.task.out)
 
-    def save(self, now: bool = True) -> None:
-        """Write gallery.json and index.html; without `now` only if they are some seconds old."""
+    def save(self, page: Callable[["Album", str], str], now: bool = True) -> None:
+        """Write gallery.json and index.html; without `now` only if they are some seconds old.
+
+        Args:
+            page: from an album and the mark of our pages to the text of index.html.
+            now: whether at once.
+        """
         if not now and time.monotonic() - self._written < EVERY:
             return
         write_text(self.out / "gallery.json", self.to_json())

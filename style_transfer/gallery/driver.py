@@ -16,7 +16,7 @@ from style_transfer.cluster import Outcome, Workers, automatic_workers
 from style_transfer.errors import InputError
 from style_transfer.events import Evaluated, Event, Listener, StopRun
 from style_transfer.gallery.album import Album, Entry
-from style_transfer.gallery.page import duration
+from style_transfer.gallery.page import duration, page
 from style_transfer.gallery.plan import Cell
 from style_transfer.gallery.status import Status
 from style_transfer.gallery.task import Progress, Task, progress
@@ -62,7 +62,7 @@ def paint(album: Album, crew: Crew) -> None:
         RunStopped: workers cannot be started, or the cluster is gone.
     """
     pending = list(_pending(album))
-    album.save()
+    album.save(page)
     if not pending:
         return
     done = len(album.entries) - len(pending)
@@ -70,7 +70,7 @@ def paint(album: Album, crew: Crew) -> None:
         try:
             _paint(album, pending, crew, status)
         finally:
-            album.save()
+            album.save(page)
 
 
 def _pending(album: Album) -> Iterator[Cell]:
@@ -107,7 +107,7 @@ def _paint(album: Album, pending: list[Cell], crew: Crew, status: Status) -> Non
                     said.add(line)
                     status.say(line)
             status.cell_done(entry.cell.name, _told(entry), entry.status == "done")
-            album.save(now=False)
+            album.save(page, now=False)
 
 
 def _name(job: Job) -> str:
