@@ -177,7 +177,7 @@ def _captured_stderr() -> Iterator[None]:
             return
         try:
             yield
-        except InputError:
+        except (InputError, KeyboardInterrupt):
             raise
         except BaseException:
             held.seek(0)
