@@ -21,6 +21,7 @@ from pathlib import Path
 from PIL import Image
 
 from neural_style_transfer import transfer, vgg_objectives
+from style_transfer.backends import start
 from style_transfer.console import say
 from style_transfer.errors import InputError, RunStopped
 from style_transfer.machine import usable_cores, usable_memory
@@ -71,7 +72,6 @@ def with_filters(
     images: list[Image.Image], cells: list[dict], settings: list[Settings]
 ) -> Iterator[list[dict]]:
     """The cells, their filters made once and handed to them as a file, which goes at the end."""
-    from style_transfer.backends import start
 
     start()
     from preprocessing import fitting_images
@@ -171,6 +171,7 @@ def begin_process(cores: int) -> None:
 @cache
 def shared():
     """What the cells of this process share."""
+    start()
     from style_transfer.shared import Shared
 
     return Shared()
