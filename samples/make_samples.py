@@ -1,9 +1,9 @@
 """Make the sample pictures: one free photograph and two paintings of our own.
 
 The photograph comes out of the scikit-image package, without a download. The paintings are
-procedural. A scene is composed as three maps (colour, stroke direction, depth), and a small
+procedural. A scene is composed as three maps (color, stroke direction, depth), and a small
 stroke engine then paints it as one would with oils: broad strokes first, finer ones on top,
-every stroke a ribbon that follows the direction map and lays down both colour and thickness.
+every stroke a ribbon that follows the direction map and lays down both color and thickness.
 Lighting the thickness from the upper left gives the relief of the paint.
 
     python samples/make_samples.py            # writes into the folder of this script
@@ -35,16 +35,16 @@ class Brush:
     ridge: float = 0.5  # paint pushed up along both edges
     taper: float = 0.5  # 0: square ends, 1: pointed ends
     dry: float = 0.7  # how much the paint runs out towards the end
-    jitter: float = 0.1  # spread of colour from stroke to stroke
+    jitter: float = 0.1  # spread of color from stroke to stroke
     relief: float = 1.0  # thickness of the paint
     straight: bool = False  # a palette knife does not turn on its way
 
 
 @dataclass
 class Scene:
-    """What is painted: colour, direction of the strokes (radians) and depth (0 is farthest)."""
+    """What is painted: color, direction of the strokes (radians) and depth (0 is farthest)."""
 
-    colour: np.ndarray
+    color: np.ndarray
     angle: np.ndarray
     depth: np.ndarray
 
@@ -76,14 +76,14 @@ def pixel(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ramp(value: np.ndarray, *stops: tuple[float, str]) -> np.ndarray:
-    """Colours along a scale, from (position, hexadecimal colour) pairs."""
+    """Colors along a scale, from (position, hexadecimal color) pairs."""
     at = [stop[0] for stop in stops]
     rgb = np.array([[int(stop[1][i : i + 2], 16) / 255 for i in (0, 2, 4)] for stop in stops])
     return np.stack([np.interp(value, at, rgb[:, i]) for i in range(3)], axis=-1)
 
 
 def blend(under: np.ndarray, over: np.ndarray, amount: np.ndarray) -> np.ndarray:
-    """Mix two colour maps."""
+    """Mix two color maps."""
     return under + (over - under) * np.clip(amount, 0, 1)[..., None]
 
 
@@ -126,13 +126,13 @@ def trace(
 
 
 class Canvas:
-    """A colour buffer and a thickness buffer, both larger than the finished picture."""
+    """A color buffer and a thickness buffer, both larger than the finished picture."""
 
     def __init__(self, ground: np.ndarray, rng: np.random.Generator) -> None:
         """Start from a toned ground, so that no bare canvas shows between strokes."""
         self.rng = rng
-        self.colour = ground.repeat(SUPERSAMPLE, 0).repeat(SUPERSAMPLE, 1).astype(np.float32)
-        self.height = np.zeros(self.colour.shape[:2], np.float32)
+        self.color = ground.repeat(SUPERSAMPLE, 0).repeat(SUPERSAMPLE, 1).astype(np.float32)
+        self.height = np.zeros(self.color.shape[:2], np.float32)
         self.hairs = noise(rng, 45, 1.3, shape=(2048, 512)).astype(np.float32)
 
     def paint(
@@ -151,7 +151,7 @@ class Canvas:
         # two edges of a stroke differ slightly, as with a brush that was not wiped.
         stray = rng.normal(0, 1, (n, 2)) * np.where(rng.random((n, 1)) < 0.25, 0.6 * brush.width, 2)
         spot = spine[np.arange(n), usable // 2] + stray
-        paint = (scene.colour if source is None else source)[pixel(*spot.T)]
+        paint = (scene.color if source is None else source)[pixel(*spot.T)]
         paint = paint * np.exp(rng.normal(0, brush.jitter, (n, 1)))
         paint *= 1 + rng.normal(0, brush.jitter * 0.8, (n, 1)) * np.array([1.0, 0.15, -0.8])
         edges = (0.1 + 0.5 * paint) * rng.normal(0, 0.16, (n, 1)) * np.array([1.0, 0.8, 0.5])
@@ -192,7 +192,7 @@ class Canvas:
             hair = hair[keep]
             rgb = paint[part][which] + edges[part][which] * across[side, None]
             rgb *= 1 + (0.07 * brush.bristle * hair)[:, None]
-            flat, bumps = self.colour.reshape(-1, 3), self.height.reshape(-1)
+            flat, bumps = self.color.reshape(-1, 3), self.height.reshape(-1)
             under = flat[at]
             flat[at] = under + (rgb - under) * opaque
             thick = np.broadcast_to(heap, keep.shape)[keep] + 0.28 * brush.bristle * hair
@@ -202,7 +202,7 @@ class Canvas:
         """Light the paint from the upper left, and scale down to the finished size."""
         down, right = np.gradient(gaussian_filter(self.height, 1.1))
         shade = np.tanh(1.6 * (0.75 * down + 0.65 * right))[..., None]
-        lit = np.clip(self.colour, 0, 1) * (1 + depth * shade) + 0.22 * np.clip(shade - 0.35, 0, 1)
+        lit = np.clip(self.color, 0, 1) * (1 + depth * shade) + 0.22 * np.clip(shade - 0.35, 0, 1)
         image = Image.fromarray((np.clip(lit, 0, 1) * 255).astype(np.uint8))
         return image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
 
@@ -232,7 +232,7 @@ def night_scene(rng: np.random.Generator) -> Scene:
     angle = np.arctan2(v, u)
     band = smear(noise(rng, 4.5), angle, 28)
     tone = 0.03 + YY / 300 * 0.72 + 0.13 * band
-    colour = ramp(
+    color = ramp(
         tone,
         (0, "0d1a4d"),
         (0.25, "1b3c8c"),
@@ -253,9 +253,9 @@ def night_scene(rng: np.random.Generator) -> Scene:
             (0.85, "4a9cc0"),
             (1.1, "2b66b0"),
         )
-        colour = blend(colour, halo, 1.5 - out * 1.35)
+        color = blend(color, halo, 1.5 - out * 1.35)
         disc = ramp(band, (-1.5, "ffcf4f"), (0, "ffec9c"), (1.5, "fff8dc"))
-        colour = blend(colour, disc, (radius - r) / 1.5 + 0.5)
+        color = blend(color, disc, (radius - r) / 1.5 + 0.5)
         if radius < 10:  # a small star is a few straight dabs
             angle = np.where(r < radius * 0.8, x, angle)
     depth = np.zeros_like(XX)
@@ -271,7 +271,7 @@ def night_scene(rng: np.random.Generator) -> Scene:
         angle = np.where(below, slope, angle)
         fold = smear(noise(rng, 3.5), slope, 14)
         lit = 0.5 + 0.22 * fold - (YY - ridge) / 70 + 0.3 * np.exp(-(((XX - 170) / 150) ** 2))
-        colour = np.where(below[..., None], ramp(lit, (0, dark), (1, light)), colour)
+        color = np.where(below[..., None], ramp(lit, (0, dark), (1, light)), color)
         depth += below
     # Wheat field: furrows that run to a vanishing point, and a pale winding path.
     edge = 354 + 8 * np.sin(XX / 80 + 1) + 0.02 * XX
@@ -295,14 +295,14 @@ def night_scene(rng: np.random.Generator) -> Scene:
     way = ramp(furrow, (-1.5, "8b7fa8"), (0, "c9b7b4"), (1.3, "f3e6c4"))
     wheat = blend(wheat, way, (1 - path) * 4)
     run = np.where(path < 1.1, np.arctan2(1.0, np.gradient(centre, axis=0)), run)
-    angle, colour = np.where(below, run, angle), np.where(below[..., None], wheat, colour)
+    angle, color = np.where(below, run, angle), np.where(below[..., None], wheat, color)
     depth += below
 
     def put(inside: np.ndarray, plane: float, paint: np.ndarray, turn: np.ndarray) -> None:
         """Set one object, nearer than what is there, into all three maps."""
-        nonlocal angle, colour, depth
+        nonlocal angle, color, depth
         angle = np.where(inside, turn, angle)
-        colour = np.where(inside[..., None], paint, colour)
+        color = np.where(inside[..., None], paint, color)
         depth = np.where(inside, plane, depth)
 
     # Farm and bushes at the far side of the field.
@@ -352,19 +352,19 @@ def night_scene(rng: np.random.Generator) -> Scene:
     grass = blend(grass, ramp(poppy, (1, "b3241a"), (2, "f4683a")), (poppy - 1) * 5)
     put(bank < YY, 7, grass, blade)
     corner = np.hypot((XX - 290) / 420, (YY - 230) / 330)
-    return Scene(colour * (1.06 - 0.22 * corner**2)[..., None], angle, depth)
+    return Scene(color * (1.06 - 0.22 * corner**2)[..., None], angle, depth)
 
 
 def paint_night() -> Image.Image:
     """The landscape, from a broad underpainting to thick lights."""
     rng = np.random.default_rng(1889)
     scene = night_scene(rng)
-    soft = np.stack([gaussian_filter(scene.colour[..., i], 6) for i in range(3)], axis=-1)
+    soft = np.stack([gaussian_filter(scene.color[..., i], 6) for i in range(3)], axis=-1)
     canvas = Canvas(soft * 0.7, rng)
     canvas.paint(scene, Brush(24, 90, 18, jitter=0.14), source=soft * 0.85)
     canvas.paint(scene, Brush(13, 64, 10, jitter=0.13))
     canvas.paint(scene, Brush(9.5, 50, 8, jitter=0.13, relief=1.3))
-    grey = scene.colour.mean(axis=-1)
+    grey = scene.color.mean(axis=-1)
     detail = np.clip(np.hypot(*np.gradient(gaussian_filter(grey, 1.5))) * 25, 0, 1)
     canvas.paint(scene, Brush(5, 26, 5.5, jitter=0.12, relief=1.3), chance=0.05 + 0.8 * detail)
     light = np.clip((grey - gaussian_filter(grey, 9)) * 9, 0, 1)
@@ -372,7 +372,7 @@ def paint_night() -> Image.Image:
         scene,
         Brush(5, 30, 7, jitter=0.08, relief=1.9),
         chance=light,
-        source=scene.colour * 1.07 + 0.05,
+        source=scene.color * 1.07 + 0.05,
     )
     farm = (scene.depth > 4.1) & (scene.depth < 4.45)
     canvas.paint(scene, Brush(3.2, 9, 2.6, jitter=0.07, relief=1.2), chance=farm * 0.9)
@@ -398,7 +398,7 @@ def paint_abstract() -> Image.Image:
     )
     angle = rng.choice([-0.4, -0.15, 1.05, 1.4, 0.5], 24)[cell] + 0.1 * noise(rng, 40)
     scene = Scene(palette[cell], angle, np.zeros_like(XX))
-    canvas = Canvas(scene.colour * 0.6, rng)
+    canvas = Canvas(scene.color * 0.6, rng)
     knife = {"bristle": 0.4, "taper": 0.06, "dry": 0.45, "straight": True}
     canvas.paint(scene, Brush(76, 150, 42, jitter=0.1, ridge=0.8, **knife))
     canvas.paint(scene, Brush(48, 115, 36, jitter=0.13, ridge=0.9, relief=1.5, **knife))
@@ -407,7 +407,7 @@ def paint_abstract() -> Image.Image:
         Brush(27, 90, 36, jitter=0.16, ridge=1.0, relief=2.0, **knife),
         chance=np.full_like(XX, 0.55),
     )
-    accents = np.roll(scene.colour, (95, 150), axis=(0, 1))
+    accents = np.roll(scene.color, (95, 150), axis=(0, 1))
     canvas.paint(
         scene,
         Brush(16, 66, 46, jitter=0.12, ridge=1.0, relief=2.4, **knife),
