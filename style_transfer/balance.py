@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from keras import ops
-from PIL import Image
 
 from style_transfer.backends import value_and_grad
+from style_transfer.images import resize_image
 from style_transfer.objective import LossWeights, loss_stages, make_loss_weights
 from style_transfer.settings import Settings
 from style_transfer.targets import Targets
@@ -76,8 +76,4 @@ def under_soft_noise(image: np.ndarray, seed: int) -> np.ndarray:
     rows, columns = image.shape[1:3]
     rng = np.random.default_rng(seed)
     noise = rng.normal(0, PERTURBATION, (1, rows // GRAIN + 1, columns // GRAIN + 1, 3))
-    soft = [
-        Image.fromarray(channel).resize((columns, rows), Image.Resampling.BICUBIC)
-        for channel in np.moveaxis(noise[0].astype(np.float32), -1, 0)
-    ]
-    return image + np.stack([np.asarray(channel) for channel in soft], axis=-1)[np.newaxis]
+    return image + resize_image(noise.astype(np.float32), (rows, columns))
