@@ -7,13 +7,15 @@ it (SIGKILL) at a random moment, resumes it, kills the resume at random up to th
 lets the last one come to its end. Pictures, images in full precision, and losses are compared with
 those of the same run unbroken. Most rounds have a light objective of NumPy in the network's place,
 in a process forked with all imports done (so not on Windows); a share, --real, is the program as it
-is. Prints how many runs were lost or different; the exit code is 1 unless both are 0.
+is. Filters from a .pth take part where PyTorch is installed. Prints how many runs were lost or
+different; the exit code is 1 unless both are 0.
 """
 
 import argparse
 import contextlib
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import os
 import random
@@ -41,7 +43,8 @@ from style_transfer.presets import PRESETS
 from style_transfer.programs import run_program
 
 NAME = "kills.py"
-SOURCES = ("random", "fitted", "auto", "imagenet", "npz", "h5")
+SOURCES = ("random", "fitted", "auto", "imagenet", "npz", "h5", "mat")
+SOURCES += ("pth",) if importlib.util.find_spec("torch") else ()
 OPTIMIZERS = ("lbfgs", "adam")
 FORMATS = ("png", "png16", "tiff16")
 SIZES = ("0.6:1,1:1", "1")
@@ -81,7 +84,8 @@ class Way:
     def command(self, folder: Path, prefix: Path) -> list[str]:
         """Arguments of the program, with the inputs in a folder."""
         network = PRESETS[self.preset].get("network", "vgg19")
-        files = {"npz": folder / f"{network}.npz", "h5": imagenet_path(folder / "keras", network)}
+        files = {kind: folder / f"{network}.{kind}" for kind in ("npz", "mat", "pth")}
+        files["h5"] = imagenet_path(folder / "keras", network)
         options = {
             **SMALL,
             **dataclasses.asdict(self),

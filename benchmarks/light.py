@@ -6,6 +6,7 @@
 CHECKSUMS is JSON: the MD5 of files made here that count as ImageNet's filters, by network.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.io import savemat
 
 from benchmarks import common
 from style_transfer.console import say
@@ -44,6 +46,8 @@ def make_inputs(folder: Path) -> dict[str, str]:
         pairs = {f"{layer}/kernel": kernel for layer, (kernel, _) in first.items()}
         pairs |= {f"{layer}/bias": bias for layer, (_, bias) in first.items()}
         np.savez(folder / f"{network}.npz", **pairs)
+        write_matconvnet(folder / f"{network}.mat", first)
+        write_torch(folder / f"{network}.pth", first)
         path = imagenet_path(folder / "keras", network)
         write_imagenet(path, arrays)
         checksums[network] = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
@@ -64,6 +68,31 @@ def write_imagenet(path: Path, arrays: dict) -> None:
             for name, array in zip(names, pair, strict=True):
                 options = {"compression": "gzip", "compression_opts": 1, "chunks": array.shape}
                 group.create_dataset(name, data=array, **options)
+
+
+def write_matconvnet(path: Path, arrays: dict) -> None:
+    """Filters as a cell array `layers` of structs; kernels (width, height, in, out)."""
+    layers = np.empty((1, len(arrays)), object)
+    for number, (layer, (kernel, bias)) in enumerate(arrays.items()):
+        weights = np.empty((1, 2), object)
+        weights[0, :] = kernel.transpose(1, 0, 2, 3), bias[None]
+        name = f"conv{layer[5]}_{layer[-1]}"
+        layers[0, number] = {"type": "conv", "name": name, "weights": weights}
+    savemat(path, {"layers": layers})
+
+
+def write_torch(path: Path, arrays: dict) -> None:
+    """Filters as torchvision's state dict, kernels (out, in, 3, 3); nothing without PyTorch."""
+    try:
+        import torch
+    except ImportError:
+        return
+    state = {}
+    for position, (kernel, bias) in enumerate(arrays.values()):
+        kernel = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
+        state[f"features.{2 * position}.weight"] = torch.from_numpy(kernel)
+        state[f"features.{2 * position}.bias"] = torch.from_numpy(bias)
+    torch.save(state, path)
 
 
 def light_objectives(run, inputs):
@@ -132,6 +161,8 @@ def serve(checksums: dict[str, str]) -> None:
     import style_transfer.memory
     import style_transfer.runs.opening  # noqa: F401
 
+    with contextlib.suppress(ImportError):
+        import torch  # noqa: F401
     for line in sys.stdin:
         arguments, errors = json.loads(line)
         process = os.fork()
