@@ -44,7 +44,7 @@ def make_objective(
         A function from the combination image, float32 (1, H, W, 3), to (terms, gradient): float32
         (3,), weighted, in the order of `TERMS`, and float32 (1, H, W, 3). It raises OutOfMemory.
     """
-    vector = partial(_terms, loss_weights or make_loss_weights(settings))
+    vector = partial(weighted_terms, loss_weights or make_loss_weights(settings))
     return value_and_grad(*loss_stages(network, targets, settings, vector))
 
 
@@ -66,7 +66,7 @@ def term_of(part: str) -> str:
     return kind if kind in TERMS else "style"
 
 
-def _terms(loss_weights: LossWeights, parts: dict):
+def weighted_terms(loss_weights: LossWeights, parts: dict):
     """Parts of the loss times their weights, added up to the three terms, (3,)."""
     sums = dict.fromkeys(TERMS, ops.zeros((), "float32"))
     for name, value in parts.items():

@@ -8,6 +8,7 @@ Each file beside this one fulfills the contract for one backend, and no other fi
     allocation_failed(error)  whether an exception means that memory ran out
     float64()                 a context in which tensors of float64 exist
     BFLOAT16_UNITS_HELP       whether bfloat16 is the faster one on a processor with units for it
+    JIT_COMPILE               whether Keras is to compile a step of training
 
 This file imports neither Keras nor a backend by itself: `start` does, in a way that stays quiet.
 """
@@ -26,6 +27,7 @@ from style_transfer.errors import OutOfMemory
 __all__ = [
     "bfloat16_units_help",
     "float64",
+    "jit_compile",
     "memory_for",
     "start",
     "value_and_grad",
@@ -144,3 +146,8 @@ def float64() -> contextlib.AbstractContextManager:
 def bfloat16_units_help() -> bool:
     """Whether the backend computes faster in bfloat16 on a processor with units for it."""
     return _contract().BFLOAT16_UNITS_HELP
+
+
+def jit_compile() -> bool:
+    """Whether `keras.Model.compile` is to have steps of training compiled by the backend."""
+    return _contract().JIT_COMPILE

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 BFLOAT16_UNITS_HELP = True
+# Whether Keras compiles a step of training with XLA or its like. XLA on a processor has no fast convolutions: see jax.py.
+JIT_COMPILE = False
 
 
 def compiled(terms: Callable, stages: tuple[tuple[Callable, Callable], ...]) -> Callable:

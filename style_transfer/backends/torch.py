@@ -7,6 +7,8 @@ import torch
 from keras import ops
 
 BFLOAT16_UNITS_HELP = True
+# Whether Keras compiles a step of training with XLA or its like. torch.compile needs a C++ compiler.
+JIT_COMPILE = False
 
 
 def compiled(terms: Callable, stages: tuple[tuple[Callable, Callable], ...]) -> Callable:

@@ -1,0 +1,5 @@
+"""A style kept: a network trained for one style, then each picture in one pass.
+
+Johnson, Alahi and Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution",
+arXiv 1603.08155, with instance normalization (Ulyanov et al., arXiv 1607.08022).
+"""

@@ -1,0 +1,146 @@
+"""The layers of a style network; each says its own data format, and can be loaded in safe mode."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+PACKAGE = "style_transfer"  # in which Keras knows these layers
+CHANNELS_LAST = "channels_last"
+NORMALIZATION_EPSILON = 1e-5  # of a variance; features in front of it are of order 0.1 to 10
+# Of a photograph's distance from gray, how much the network starts from; see `repainted`.
+CONTRAST = 0.8
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class ReflectedConv2D(keras.layers.Layer):
+    """A convolution that sees its input reflected beyond the edge, and may enlarge it first.
+
+    Enlarging repeats each position twice along both axes. A convolution after that makes no
+    checkerboard, as a transposed one does (Odena et al., Distill 2016).
+
+    Args:
+        filters: channels of the output.
+        size: rows and columns of the kernel, odd.
+        strides: 1 or 2; of an odd number of rows, the larger half is kept.
+        enlarge: 1 or 2.
+        bias: whether there is one; before a normalization it would have no effect.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        size: int,
+        strides: int = 1,
+        enlarge: int = 1,
+        bias: bool = False,
+        **options,
+    ):
+        super().__init__(**options)
+        self.filters, self.size = filters, size
+        self.strides, self.enlarge, self.bias = strides, enlarge, bias
+
+    def build(self, input_shape):
+        shape = (self.size, self.size, input_shape[-1], self.filters)
+        self.kernel = self.add_weight(shape, "he_normal", name="kernel")
+        self.offset = self.add_weight((self.filters,), "zeros", name="offset") if self.bias else None
+
+    def call(self, features):
+        if self.enlarge > 1:
+            features = ops.repeat(features, self.enlarge, axis=1)
+            features = ops.repeat(features, self.enlarge, axis=2)
+        side = (self.size // 2, self.size // 2)
+        features = ops.pad(features, ((0, 0), side, side, (0, 0)), mode="reflect")
+        features = ops.conv(
+            features, self.kernel, strides=self.strides, padding="valid", data_format=CHANNELS_LAST
+        )
+        return features if self.offset is None else features + self.offset
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("filters", "size", "strides", "enlarge", "bias")
+        return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class InstanceNormalization(keras.layers.Layer):
+    """Each channel of each picture brought to mean 0 and variance 1, then scaled and shifted.
+
+    Ulyanov et al., arXiv 1607.08022. Statistics are computed in float32, whatever the precision.
+    """
+
+    def build(self, input_shape):
+        channels = (input_shape[-1],)
+        self.scale = self.add_weight(channels, "ones", name="scale")
+        self.shift = self.add_weight(channels, "zeros", name="shift")
+
+    def call(self, features):
+        mean, variance = ops.moments(ops.cast(features, "float32"), axes=(1, 2), keepdims=True)
+        return self.normalized(features, mean, variance)
+
+    def normalized(self, features, mean, variance):
+        """Features (B, H, W, N) by statistics that are given, float32 (B or 1, 1, 1, N)."""
+        scale = ops.cast(self.scale, "float32") / ops.sqrt(variance + NORMALIZATION_EPSILON)
+        shift = ops.cast(self.shift, "float32") - mean * scale
+        return features * ops.cast(scale, features.dtype) + ops.cast(shift, features.dtype)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Unit(keras.layers.Layer):
+    """A convolution, its instance normalization and, but for the end of a residual block, a ReLU.
+
+    Arguments are those of `ReflectedConv2D`, but for `relu`.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        size: int,
+        strides: int = 1,
+        enlarge: int = 1,
+        relu: bool = True,
+        **options,
+    ):
+        super().__init__(**options)
+        self.relu = relu
+        precision = self.dtype_policy
+        self.convolution = ReflectedConv2D(
+            filters, size, strides, enlarge, dtype=precision, name="convolution"
+        )
+        self.normalization = InstanceNormalization(dtype=precision, name="normalization")
+
+    def build(self, input_shape):
+        self.convolution.build(input_shape)
+        self.normalization.build((*input_shape[:-1], self.convolution.filters))
+
+    def call(self, features):
+        return self.activated(self.normalization(self.convolution(features)))
+
+    def activated(self, features):
+        """Features after the ReLU, where there is one."""
+        return ops.relu(features) if self.relu else features
+
+    def get_config(self) -> dict[str, Any]:
+        convolution = self.convolution
+        names = ("filters", "size", "strides", "enlarge")
+        config = {name: getattr(convolution, name) for name in names}
+        return super().get_config() | config | {"relu": self.relu}
+
+
+def scaled(photographs):
+    """Photographs, RGB 0..255, as -1..1, float32."""
+    return ops.cast(photographs, "float32") / 127.5 - 1
+
+
+def repainted(photographs, change):
+    """The network's picture, RGB 0..255, from the photograph and what the last layer says.
+
+    tanh(c + artanh(a)) = (t + a) / (1 + t·a) with t = tanh(c), where a is the photograph of reduced
+    contrast: the picture stays within its range, and training starts from the photograph, as the
+    optimization of `transfer` does. Johnson et al. have 255·(tanh(c) + 1) / 2, which starts gray.
+
+    Args:
+        photographs: as `scaled` gives them, (B, H, W, 3).
+        change: likewise, in any precision.
+    """
+    bent, start = ops.tanh(ops.cast(change, "float32")), CONTRAST * photographs
+    return 127.5 * (1 + (bent + start) / (1 + bent * start))

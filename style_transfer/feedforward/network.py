@@ -1,0 +1,97 @@
+"""The network of one style: a photograph in, its painting out, in one pass.
+
+The layers of Johnson et al. (arXiv 1603.08155, supplementary material, table 1), with the changes
+that later work found: instance normalization, reflected borders, enlarging by repetition before a
+convolution instead of transposed convolutions.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from style_transfer.feedforward.layers import PACKAGE, ReflectedConv2D, Unit, repainted, scaled
+
+WIDTH, BLOCKS = 32, 5  # as in the paper
+LARGEST_WIDTH, MOST_BLOCKS = 512, 64  # of a file: more is none of this program's
+STEP = 4  # rows and columns of a photograph for one position of the residual blocks
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class StyleNetwork(keras.Model):
+    """From photographs to paintings, both RGB 0..255, (B, H, W, 3), of any size from 16 pixels on.
+
+    Args:
+        width: channels after the first layer; the residual blocks have four times as many.
+        blocks: how many residual blocks.
+        about: what the network was trained on, as JSON; see about.py.
+
+    Raises:
+        ValueError: a width or a number of blocks that no network of this program has.
+    """
+
+    def __init__(self, width: int = WIDTH, blocks: int = BLOCKS, about: str = "", **options):
+        super().__init__(**options)
+        for name, value, most in (("width", width, LARGEST_WIDTH), ("blocks", blocks, MOST_BLOCKS)):
+            if type(value) is not int or not 1 <= value <= most:
+                raise ValueError(f"{name}: expected a whole number from 1 to {most}")
+        if not isinstance(about, str):
+            raise ValueError("about: expected text")
+        self.width, self.blocks, self.about = width, blocks, about
+        same = {"dtype": self.dtype_policy}
+        self.encoder = [
+            Unit(width, 9, name="encoder_1", **same),
+            Unit(2 * width, 3, strides=2, name="encoder_2", **same),
+            Unit(4 * width, 3, strides=2, name="encoder_3", **same),
+        ]
+        self.residual = [
+            Unit(4 * width, 3, relu=half == 1, name=f"residual_{block}_{half}", **same)
+            for block in range(1, blocks + 1)
+            for half in (1, 2)
+        ]
+        self.decoder = [
+            Unit(2 * width, 3, enlarge=2, name="decoder_1", **same),
+            Unit(width, 3, enlarge=2, name="decoder_2", **same),
+        ]
+        self.last = ReflectedConv2D(3, 9, bias=True, name="last", **same)
+
+    def build(self, input_shape):
+        channels = 3
+        for unit in (*self.encoder, *self.residual, *self.decoder):
+            unit.build((None, None, None, channels))
+            channels = unit.convolution.filters
+        self.last.build((None, None, None, channels))
+        self.built = True
+
+    def call(self, photographs):
+        start = features = scaled(photographs)
+        for unit in self.encoder:
+            features = unit(features)
+        for first, second in self.residual_blocks():
+            features = features + second(first(features))
+        for unit in self.decoder:
+            features = unit(features)
+        rows, columns = ops.shape(photographs)[1:3]  # enlarged, there may be up to 3 more
+        return repainted(start, self.last(features[:, :rows, :columns]))
+
+    def residual_blocks(self) -> list[tuple[Unit, Unit]]:
+        """The two units of each residual block."""
+        return list(zip(self.residual[::2], self.residual[1::2], strict=True))
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"width": self.width, "blocks": self.blocks, "about": self.about}
+        return {"name": self.name, **own}
+
+
+def style_network(width: int = WIDTH, about: str = "", precision: str = "float32") -> StyleNetwork:
+    """A new network, its filters drawn by Keras's seed.
+
+    Args:
+        width: see `StyleNetwork`.
+        about: likewise.
+        precision: of its arithmetic, `float32` or `bfloat16`; filters are float32 either way.
+    """
+    policy = "float32" if precision == "float32" else f"mixed_{precision}"
+    network = StyleNetwork(width, about=about, dtype=policy)
+    network.build((None, None, None, 3))
+    return network

@@ -1,0 +1,47 @@
+"""Training a style network: a `keras.Model` whose loss is the script's, and its `fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from style_transfer import backends
+from style_transfer.events import TERMS
+from style_transfer.feedforward.network import StyleNetwork
+
+# Adam's, whose default is for gradients of order 1; see `learning_rate` in options.py.
+EPSILON = 1e-8
+
+
+class StyleTraining(keras.Model):
+    """A style network that learns; only the network itself is kept.
+
+    Args:
+        network: learns.
+        loss: from photographs and the network's pictures of them, RGB 0..255, (B, H, W, 3), to the
+            terms of their loss, (3,), in the order of `TERMS`: a `BatchLoss`.
+        rate: Adam's, at the start.
+    """
+
+    def __init__(self, network: StyleNetwork, loss: Callable, rate: float):
+        super().__init__(name="training")
+        self.network, self.terms_of = network, loss
+        self.parts = [keras.metrics.Mean(name=name) for name in TERMS]
+        self.compile(
+            optimizer=keras.optimizers.Adam(rate, epsilon=EPSILON),
+            jit_compile=backends.jit_compile(),
+        )
+        self.built = True  # as the network is
+        self.optimizer.build(self.trainable_variables)  # a backup can be read before the first step
+
+    def call(self, photographs):
+        return self.network(photographs)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The loss of a batch; its terms are entered into the metrics of their names."""
+        terms = self.terms_of(x, y_pred)
+        for number, part in enumerate(self.parts):
+            part.update_state(terms[number])
+        return ops.sum(terms)
