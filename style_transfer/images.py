@@ -25,8 +25,17 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     if image.shape[1:3] == size:
         return image
-    channels = [
-        Image.fromarray(image[0, :, :, channel]).resize(size[::-1], Image.Resampling.BICUBIC)
-        for channel in range(3)
-    ]
-    return np.stack([np.asarray(channel) for channel in channels], axis=-1)[np.newaxis]
+    resized = np.empty((1, *size, 3), np.float32)
+    for channel in range(3):
+        picture = Image.fromarray(np.ascontiguousarray(image[0, :, :, channel]))
+        resized[0, :, :, channel] = picture.resize(size[::-1], Image.Resampling.BICUBIC)
+    return resized
+
+
+def reduced(image: np.ndarray, side: int) -> np.ndarray:
+    """An image brought down until its long side has `side` pixels; 0, or fewer: as it is."""
+    rows, columns = image.shape[1:3]
+    factor = side / max(rows, columns)
+    if not 0 < factor < 1:
+        return image
+    return resize_image(image, (max(1, round(rows * factor)), max(1, round(columns * factor))))

@@ -146,9 +146,10 @@ def load_inputs(sources: Sources, settings: Settings) -> Inputs:
     Raises:
         InputError: one is missing, damaged or no picture; the message names its argument.
     """
-    content = load_picture(sources.content, "BASE")
-    styles = [load_picture(style, "REF") for style in sources.styles]
-    start = None if sources.start is None else load_picture(sources.start, "--init")
+    large = settings.large_pictures
+    content = load_picture(sources.content, "BASE", large)
+    styles = [load_picture(style, "REF", large) for style in sources.styles]
+    start = None if sources.start is None else load_picture(sources.start, "--init", large)
     masks = None
     if sources.masks:
         masks = load_masks(sources.masks[0], sources.masks[1:], settings.unpainted)

@@ -12,6 +12,7 @@ from style_transfer.grid import Grid, spans
 from style_transfer.inputs import Inputs
 from style_transfer.machine import has_bfloat16_units, usable_memory
 from style_transfer.parsing import layers_in_use, parse_layers, style_parts
+from style_transfer.runs.pictures import check_size
 from style_transfer.runs.record import Method
 from style_transfer.schedule import Size, full_size
 from style_transfer.settings import Settings, parse_tile
@@ -170,18 +171,20 @@ def check_memory(force: bool) -> Callable:
         if force:
             return
         rows, columns = full_size(settings, *inputs.content.image.size)
+        check_size(settings.output, rows, columns)
         styles, usable = len(inputs.styles), memory_to_use(settings)
         method = method_for(settings, (rows, columns), styles, usable)
         needed = bytes_by_method(settings, (rows, columns), styles, method)
         if usable is None or needed <= usable:
             return
         fitting = largest_rows(settings, rows / columns, styles, usable)
-        option = "--size" if settings.size else "--height"
+        option = "--print" if settings.print else "--size" if settings.size else "--height"
         largest = fitting if not settings.size else round(fitting * max(1, columns / rows))
+        largest = f"{largest} rows" if settings.print else largest
         raise InputError(
             f"{option}: expected at most {largest} here, or --force: {columns} x {rows} needs "
             f"about {needed / GIB:.1f} GiB of memory, and {usable / GIB:.1f} GiB are there. "
-            f"Received: {settings.size or settings.height}"
+            f"Received: {settings.print or settings.size or settings.height}"
         )
 
     return check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Protocol
 
 from style_transfer.errors import InputError
@@ -10,6 +11,7 @@ from style_transfer.vgg import layer_names
 
 STEP = 2**0.5  # between automatic sizes
 LARGEST_SIDE = 1_000_000  # pixels; more is a slip of the keyboard
+LARGEST_SHEET = 10_000  # inches; likewise
 SMALLEST_SIDE = 16  # pixels; a smaller picture has nothing to repaint, and is mostly a mistake
 
 
@@ -93,6 +95,26 @@ def parse_size(text: str) -> int | None:
             f"{LARGEST_SIDE:,}, or content. Received: {text!r}"
         )
     return int(text)
+
+
+def parse_sheet(text: str) -> tuple[float, float] | None:
+    """(width, height) in inches of the sheet that `--print` asks for; None for none.
+
+    Raises:
+        InputError: not two lengths and a unit, `36x27in` or `91x69cm`.
+    """
+    if not text:
+        return None
+    number = r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*"
+    found = re.fullmatch(rf"{number}[x×]{number}(in|cm|mm)\s*", text, re.ASCII | re.IGNORECASE)
+    unit = {"in": 1.0, "cm": 2.54, "mm": 25.4}[found[3].lower()] if found else 1.0
+    width, height = (float(found[1]) / unit, float(found[2]) / unit) if found else (0.0, 0.0)
+    if not (min(width, height) > 0 and max(width, height) <= LARGEST_SHEET):
+        raise InputError(
+            "--print: expected the width and height of a sheet, 36x27in or 91x69cm. "
+            f"Received: {text!r}"
+        )
+    return width, height
 
 
 def automatic_step(text: str) -> float | None:

@@ -102,6 +102,11 @@ def make_settings(preset: str = "default", **choices) -> Settings:
         raise InputError(
             f"--size: expected without --height and --width. Received: {choices['size']!r}"
         )
+    if "print" in choices and {"height", "width", "size"} & choices.keys():
+        raise InputError(
+            "--print: expected without --height, --width and --size. "
+            f"Received: {choices['print']!r}"
+        )
     settings = Settings(**PRESETS[preset])
     implied = {}
     if choices.get("auto_weights", settings.auto_weights):

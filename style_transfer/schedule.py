@@ -4,11 +4,18 @@ import dataclasses
 from dataclasses import dataclass
 
 from style_transfer.errors import InputError
-from style_transfer.parsing import automatic_step, layers_in_use, parse_scales, parse_size
+from style_transfer.parsing import (
+    automatic_step,
+    layers_in_use,
+    parse_scales,
+    parse_sheet,
+    parse_size,
+)
 from style_transfer.settings import Settings
 from style_transfer.vgg import smallest_side
 
 COARSEST = 140  # rows; at 64, 82 and 131, fitted filters lost the content
+PRINT_DPI = 300  # pixels an inch with `--print`, unless `--dpi` says another number
 COARSEST_SHARE = 3  # the coarsest size is cheap, and large strokes form there
 
 
@@ -46,7 +53,7 @@ def full_size(settings: Settings, width: int, height: int) -> tuple[int, int]:
     """(rows, columns) of the result.
 
     Args:
-        settings: `height` and `width`, or `size`.
+        settings: `height` and `width`, or `size`, or `print` and `dpi`.
         width: columns of the content picture.
         height: its rows.
     """
@@ -56,6 +63,11 @@ def full_size(settings: Settings, width: int, height: int) -> tuple[int, int]:
         if height >= width:
             return long_side, max(1, round(width * long_side / height))
         return max(1, round(height * long_side / width)), long_side
+    if sheet := parse_sheet(settings.print):  # as large as fits on it
+        across, down = (length * (settings.dpi or PRINT_DPI) for length in sheet)
+        if height * across >= width * down:
+            return max(1, round(down)), max(1, round(width * down / height))
+        return max(1, round(height * across / width)), max(1, round(across))
     # The aspect is kept as the original rounds it.
     return settings.height, settings.width or int(width * settings.height / height)
 
@@ -92,7 +104,7 @@ def plan(settings: Settings, width: int, height: int) -> list[Size]:
     for number, (fraction, share) in enumerate(fractions_of(settings, full_rows)):
         rows = round(full_rows * fraction)
         columns = round(full_columns * fraction)
-        if not (settings.width or settings.size):
+        if not (settings.width or settings.size or settings.print):
             columns = int(width * rows / height)
         if min(rows, columns) >= smallest:
             sizes.append((number, rows, columns, share))
@@ -114,8 +126,8 @@ def plan(settings: Settings, width: int, height: int) -> list[Size]:
 
 def _option_too_small(settings: Settings, columns: int, smallest: int) -> str:
     """The option that made a side too small."""
-    if settings.size:
-        return "--size"
+    if settings.size or settings.print:
+        return "--size" if settings.size else "--print"
     return "--width" if settings.width and columns < smallest else "--height"
 
 

@@ -14,6 +14,7 @@ from style_transfer.parsing import (
     automatic_step,
     parse_layers,
     parse_scales,
+    parse_sheet,
     parse_size,
 )
 
@@ -44,6 +45,15 @@ class Settings:
     size: str = choice(
         "", "picture", "instead of the height: pixels of the long side, or content, its own size"
     )
+    print: str = choice(
+        "", "picture", "instead of the height: the sheet to be filled, 36x27in or 91x69cm, at --dpi"
+    )
+    dpi: int = choice(
+        0, "picture", "pixels an inch, written into the pictures (0: none; with --print 300)"
+    )
+    large_pictures: bool = choice(
+        False, "picture", "read pictures of any number of pixels, above Pillow's limit too"
+    )
     init: str = choice(
         "content",
         "picture",
@@ -59,8 +69,15 @@ class Settings:
     output: str = choice(
         "png",
         "picture",
-        "format of the pictures written: PNG of 8 or 16 bits a channel, or TIFF of 16 (.tif)",
-        ("png", "png16", "tiff16"),
+        "format of the pictures written: PNG or TIFF (.tif) of 8 or 16 bits a channel, or JPEG; a "
+        "PREFIX that ends in .jpg or .tif says it too",
+        ("png", "png16", "jpeg", "tiff", "tiff16"),
+    )
+    quality: int = choice(95, "picture", "of JPEG pictures, 1 to 100")
+    preview: int = choice(
+        2000,
+        "picture",
+        "pixels of the long side to which pictures on the way are reduced (0: not at all)",
     )
 
     iter: int = choice(6, "optimization", "iterations; a picture is saved after each")
@@ -218,6 +235,7 @@ class Settings:
                 f"Received: {self.content_mask!r}, {self.style_mask!r}"
             )
         parse_size(self.size)
+        parse_sheet(self.print)
         if automatic_step(self.scales) is None:
             parse_scales(self.scales)
         parse_tile(self.tile)
@@ -263,6 +281,9 @@ _BOUNDS = {
     "histogram_weight": (0, "a number, at least 0"),
     "style_scale": (0.05, "a number, at least 0.05"),
     "memory": (0, "a number of GiB, at least 0"),
+    "dpi": (0, "a whole number of pixels an inch, or 0"),
+    "quality": (1, "a whole number from 1 to 100"),
+    "preview": (0, "a whole number of pixels, or 0"),
 }
 
 
@@ -276,6 +297,9 @@ _LARGEST = {
     "learning_rate": 1e6,
     "precondition": 8,
     "style_scale": 100,
+    "dpi": 65_535,  # the most that JPEG can say
+    "quality": 100,
+    "preview": LARGEST_SIDE,
 }
 
 

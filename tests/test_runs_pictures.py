@@ -1,4 +1,4 @@
-"""Pictures written: PNG of 8 and 16 bits, TIFF of 16, with and without alpha, read back."""
+"""Pictures written: PNG and TIFF of 8 and 16 bits, with and without alpha, and JPEG; read back."""
 
 import hashlib
 import io
@@ -7,20 +7,22 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from conftest import draw
 from numpy.testing import assert_array_equal
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from style_transfer.errors import InputError
 from style_transfer.runs import pictures
 from style_transfer.runs.pictures import as_image, write_picture
 
 TEXTS = {"Software": "x", "Settings": "{}"}
 
 
-def written(pixels, output) -> bytes:
+def written(pixels, output, **options) -> bytes:
     file = io.BytesIO()
-    write_picture(file, pixels, output, TEXTS)
+    write_picture(file, pixels, output, TEXTS, **options)
     return file.getvalue()
 
 
@@ -68,7 +70,7 @@ def unfiltered(kind: int, line: bytes, above: bytes, pixel: int) -> bytes:
 
 
 def read_tiff16(content: bytes) -> tuple[np.ndarray, dict[str, str]]:
-    """Pixels and texts of an uncompressed TIFF, byte by byte as the format says (TIFF 6.0)."""
+    """Pixels and texts of a tiled TIFF, as the format says (TIFF 6.0, sections 2 and 15)."""
     order = {b"II": "<", b"MM": ">"}[content[:2]]
     magic, start = struct.unpack(order + "HI", content[2:8])
     (count,) = struct.unpack(order + "H", content[start : start + 2])
@@ -85,14 +87,19 @@ def read_tiff16(content: bytes) -> tuple[np.ndarray, dict[str, str]]:
         tags[tag] = struct.unpack(form, content[at : at + struct.calcsize(form)])
     (columns,), (rows,), (channels,) = tags[256], tags[257], tags[277]
     assert tags[258] == (16,) * channels  # BitsPerSample
-    assert (tags[259], tags[262], tags[284]) == ((1,), (2,), (1,))  # plain, RGB, interleaved
+    assert (tags[259], tags[262], tags[284]) == ((8,), (2,), (1,))  # deflate, RGB, interleaved
     assert tags.get(338) == (None if channels == 3 else (2,))  # alpha, not multiplied in
-    (offset,), (length,) = tags[273], tags[279]
-    assert length == 2 * channels * rows * columns
-    pixels = np.frombuffer(content, order + "u2", channels * rows * columns, offset)
+    (wide,), (high,) = tags[322], tags[323]
+    across, down = -(-columns // wide), -(-rows // high)
+    pixels = np.zeros((down * high, across * wide, channels), np.uint16)
+    for number, (offset, length) in enumerate(zip(tags[324], tags[325], strict=True)):
+        tile = zlib.decompress(content[offset : offset + length])
+        row, column = number // across * high, number % across * wide
+        tile = np.frombuffer(tile, order + "u2").reshape(high, wide, channels)
+        pixels[row : row + high, column : column + wide] = tile
     texts = {"Software": tags[305][0], "Settings": tags[270][0]}
     texts = {keyword: text.rstrip(b"\0").decode() for keyword, text in texts.items()}
-    return pixels.reshape(rows, columns, channels), texts
+    return pixels[:rows, :columns], texts
 
 
 SIXTEEN_BITS = {"png16": read_png16, "tiff16": read_tiff16}
@@ -142,3 +149,59 @@ def test_the_filter_makes_soft_pictures_smaller():
     pixels = np.stack([rows * 300 + columns, columns * 400, rows * columns], -1).astype(np.uint16)
     unfiltered_size = len(zlib.compress(pixels.astype(">u2").tobytes()))
     assert len(written(pixels, "png16")) < 0.8 * unfiltered_size
+
+
+def test_a_large_tiff_is_cut_into_tiles():
+    pixels = np.random.default_rng(1).integers(0, 65536, (300, 520, 3)).astype(np.uint16)
+    assert_array_equal(read_tiff16(written(pixels, "tiff16"))[0], pixels)
+
+
+@pytest.mark.parametrize("output", ["tiff", "tiff16"])
+def test_above_what_tiff_can_address_it_is_a_bigtiff(output, monkeypatch):
+    monkeypatch.setattr(pictures, "LARGEST_TIFF", 1000)
+    pixels = np.full((20, 30, 3), 77, pictures.pixel_type(output))
+    content = written(pixels, output)
+    assert content[:4] in (b"II+\0", b"MM\0+")
+    assert b"x" in content
+    assert_array_equal(tifffile.imread(io.BytesIO(content)), pixels)
+    monkeypatch.undo()
+    assert written(pixels, output)[:4] in (b"II*\0", b"MM\0*")
+
+
+@pytest.mark.parametrize("output", ["png", "png16", "jpeg", "tiff", "tiff16"])
+def test_dots_an_inch_are_what_pillow_finds(output):
+    pixels = np.full((20, 30, 3), 77, pictures.pixel_type(output))
+    if output == "tiff16":  # Pillow reads no RGB of 16 bits from TIFF
+        page = tifffile.TiffFile(io.BytesIO(written(pixels, output, dpi=300))).pages[0]
+        found = [page.tags[name].value for name in ("XResolution", "YResolution")]
+        assert (found, page.tags["ResolutionUnit"].value) == ([(300, 1)] * 2, 2)
+        return
+    file = Image.open(io.BytesIO(written(pixels, output, dpi=300)))
+    assert file.info["dpi"] == pytest.approx((300, 300), rel=1e-4)
+    plain = Image.open(io.BytesIO(written(pixels, output)))
+    assert plain.info.get("dpi", (1, 1))[0] in (1, 72)  # none, or what Pillow makes of none
+
+
+def test_jpeg_holds_the_texts_and_is_near_the_pixels():
+    pixels = np.asarray(draw(64, 80, seed=1))
+    sizes = {}
+    for quality in (60, 95):
+        content = written(pixels, "jpeg", quality=quality)
+        file, sizes[quality] = Image.open(io.BytesIO(content)), len(content)
+    assert (file.format, file.info["comment"]) == ("JPEG", b"x {}")
+    assert np.abs(np.asarray(file).astype(int) - pixels).mean() < 4
+    assert sizes[60] < sizes[95]
+
+
+def test_what_is_transparent_is_white_in_a_jpeg():
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[:, 8:, 3] = 255
+    found = np.asarray(Image.open(io.BytesIO(written(pixels, "jpeg"))))
+    assert found[:, :7].min() > 250 and found[:, 9:].max() < 5
+
+
+def test_a_side_that_jpeg_cannot_hold_is_refused_in_one_line():
+    pictures.check_size("jpeg", 65_500, 10)
+    pictures.check_size("png", 65_501, 10)
+    with pytest.raises(InputError, match=r"^--output: expected .* Received: 'jpeg'$"):
+        pictures.check_size("jpeg", 65_501, 10)

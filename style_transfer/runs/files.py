@@ -6,10 +6,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
 
 TEMPORARY = ".unfinished"  # ending of files on their way
-SUFFIXES = {"png": ".png", "png16": ".png", "tiff16": ".tif"}  # of pictures, by `Settings.output`
+SUFFIXES = {  # of pictures, by `Settings.output`
+    "png": ".png",
+    "png16": ".png",
+    "jpeg": ".jpg",
+    "tiff": ".tif",
+    "tiff16": ".tif",
+}
+OUTPUTS = {".jpg": "jpeg", ".jpeg": "jpeg", ".tif": "tiff", ".tiff": "tiff"}  # by a prefix's ending
+BLOCK = 1 << 24  # bytes written at once
 ABOUT = "about.txt"
 ABOUT_TEXT = """\
 Written by neural_style_transfer.py: what --resume needs, such as images in full precision.
@@ -23,7 +33,7 @@ class RunFiles:
 
     Attributes:
         prefix: beginning of the names, without `~`.
-        suffix: of pictures, `.png` or `.tif`.
+        suffix: of pictures, `.png`, `.jpg` or `.tif`.
     """
 
     prefix: Path
@@ -117,18 +127,51 @@ def write_whole(path: Path, write: Callable) -> None:
     Raises:
         OSError: the disk is full, the folder is gone, …; `path` is then as it was before.
     """
-    content = io.BytesIO()  # NumPy, writing by itself, does not tell that a disk is full
-    write(content)
     temporary = path.with_name(path.name + TEMPORARY)
     try:
         with naming(path), temporary.open("wb") as file:
-            file.write(content.getbuffer())
+            write(_Plain(file))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+class _Plain(io.RawIOBase):
+    """A file that libraries write to through Python alone.
+
+    Given a descriptor, some write by themselves, and do not tell that a disk is full.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        return self._file.write(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def write_array(file: BinaryIO, array: np.ndarray) -> None:
+    """Write an array as `np.save` does, without a copy of it in memory."""
+    array = np.ascontiguousarray(array)
+    head = np.lib.format.header_data_from_array_1_0(array)
+    np.lib.format.write_array_header_1_0(file, head)
+    view = memoryview(array).cast("B")
+    for start in range(0, len(view), BLOCK):
+        file.write(view[start : start + BLOCK])
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from style_transfer.errors import InputError
 from style_transfer.paths import expanded, same_file
-from style_transfer.runs.files import ABOUT, SUFFIXES, TEMPORARY, RunFiles
+from style_transfer.runs.files import ABOUT, OUTPUTS, SUFFIXES, TEMPORARY, RunFiles
 from style_transfer.runs.journal import MARK
 from style_transfer.runs.record import PROGRAM, Record
 
 JSON_MARK = f'"program": "{PROGRAM}"'.encode()
 PNG_MARK = f"Software\0{PROGRAM}".encode()
-TIFF_MARK = PROGRAM.encode()  # the tag's number stands elsewhere in the file
+PLAIN_MARK = PROGRAM.encode()  # in TIFF, whose tag's number stands elsewhere, and in JPEG
 LONGEST_ENDING = "_at_iteration_99999.png" + TEMPORARY
 
 
@@ -31,12 +31,20 @@ def run_files(prefix: str | os.PathLike, output: str, names: list[str]) -> RunFi
     """
     path, suffix = expanded(prefix, "PREFIX"), SUFFIXES[output]
     is_folder = os.path.isdir(path)  # noqa: PTH112 (Path's raises where a name is too long)
-    if path.name and path.suffix.lower() in set(SUFFIXES.values()) and not is_folder:
-        return RunFiles(path.with_suffix(""), path.suffix if path.suffix == suffix else suffix)
+    if path.name and path.suffix.lower() in {".png", *OUTPUTS} and not is_folder:
+        return RunFiles(path.with_suffix(""), suffix)
     separators = tuple(filter(None, (os.sep, os.altsep)))
     if os.fsdecode(prefix).endswith(separators) or is_folder:
         return RunFiles(path / "--".join(names), suffix)
     return RunFiles(path, suffix)
+
+
+def output_by_ending(prefix: str | os.PathLike | None, choices: dict) -> dict:
+    """`choices`, with the output that the prefix's ending says where they say none."""
+    if prefix is None or "output" in choices or os.path.isdir(prefix):  # noqa: PTH112
+        return choices
+    ending = os.path.splitext(os.fsdecode(prefix))[1].lower()  # noqa: PTH122
+    return choices | {"output": OUTPUTS[ending]} if ending in OUTPUTS else choices
 
 
 def check_free(files: RunFiles, inputs: list[tuple[str, Path]], overwrite: bool) -> None:
@@ -81,7 +89,9 @@ def check_inputs_apart(files: RunFiles, inputs: list[tuple[str, Path]]) -> None:
 
 def _own_files(files: RunFiles) -> Iterator[Path]:
     """The files on disk that a run of this prefix writes, replaces or removes."""
-    results = [RunFiles(files.prefix, suffix).picture() for suffix in set(SUFFIXES.values())]
+    results = [RunFiles(files.prefix, suffix).picture() for suffix in {*SUFFIXES.values()}]
+    # In another format only what an earlier run has left: a photograph may lie beside it.
+    results = [file for file in results if file.suffix == files.suffix or is_ours(file)]
     own = [files.record, *results, *files.pictures().values(), *files.images().values()]
     for file in [*own, files.journal, files.lock, files.about]:
         yield file
@@ -100,7 +110,7 @@ def is_ours(file: Path) -> bool:
         return False
     if file.suffix == ".json":
         return JSON_MARK in start[:200] or _is_record(file)
-    mark = TIFF_MARK if file.suffix == ".tif" else PNG_MARK
+    mark = PNG_MARK if file.suffix == ".png" else PLAIN_MARK
     return mark in start or mark in end
 
 

@@ -1,5 +1,7 @@
-"""Writing pictures: PNG of 8 or 16 bits a channel, TIFF of 16; with alpha where it is given."""
+"""Writing pictures: PNG and TIFF of 8 or 16 bits a channel, with alpha where it is given; JPEG."""
 
+import dataclasses
+import json
 import struct
 import zlib
 from collections.abc import Iterator
@@ -9,6 +11,14 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from style_transfer.errors import InputError
+from style_transfer.runs.record import PROGRAM
+from style_transfer.schedule import PRINT_DPI
+from style_transfer.settings import Settings
+
+LARGEST_JPEG = 65_500  # pixels a side that libjpeg writes
+LARGEST_TIFF = 4 * 10**9  # bytes of pixels; TIFF's addresses have 32 bits
+TIFF_TILE = (256, 256)
 _BAND = 1 << 22  # bytes filtered and compressed at a time: a poster needs no second copy
 
 
@@ -17,32 +27,95 @@ def as_image(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def write_picture(file: BinaryIO, pixels: np.ndarray, output: str, texts: dict[str, str]) -> None:
+def write_picture(
+    file: BinaryIO,
+    pixels: np.ndarray,
+    output: str,
+    texts: dict[str, str],
+    dpi: int = 0,
+    quality: int = 95,
+) -> None:
     """Write pixels with text metadata into an open file.
 
     Args:
         file: open for writing bytes.
-        pixels: RGB (H, W, 3) or RGBA (H, W, 4), uint8 for `png`, uint16 for `png16` and `tiff16`.
+        pixels: RGB (H, W, 3) or RGBA (H, W, 4) of `pixel_type(output)`. JPEG has no alpha channel:
+            what is transparent lies on white there.
         output: the format, as `Settings.output`.
-        texts: by keyword, ASCII; `Software` and `Settings` for TIFF, which has no others.
+        texts: by keyword, ASCII; `Software` and `Settings` alone for TIFF and JPEG.
+        dpi: pixels an inch; 0 says nothing of it.
+        quality: of JPEG, 1 to 100.
     """
-    if output == "tiff16":
-        import tifffile
-
-        options: dict[str, Any] = {"software": texts["Software"], "description": texts["Settings"]}
-        if pixels.shape[2] == 4:
-            options["extrasamples"] = ["unassalpha"]  # colors are not multiplied by alpha
-        tifffile.imwrite(file, pixels, photometric="rgb", metadata=None, **options)
+    if output in ("tiff", "tiff16"):
+        _write_tiff(file, pixels, texts, dpi)
     elif output == "png16":
-        write_png16(file, pixels, texts)
+        write_png16(file, pixels, texts, dpi)
+    elif output == "jpeg":
+        texts = {"comment": " ".join(texts.values())}
+        options: dict[str, Any] = {"quality": quality, "subsampling": 0, **texts}
+        as_image(_on_white(pixels)).save(file, "JPEG", **options, **_with_dpi(dpi))
     else:
         info = PngInfo()
         for keyword, text in texts.items():
             info.add_text(keyword, text)
-        as_image(pixels).save(file, "PNG", pnginfo=info)
+        as_image(pixels).save(file, "PNG", pnginfo=info, **_with_dpi(dpi))
 
 
-def write_png16(file: BinaryIO, pixels: np.ndarray, texts: dict[str, str]) -> None:
+def picture_options(settings: Settings) -> dict[str, Any]:
+    """How a run's pictures are written: keywords of `write_picture`."""
+    text = json.dumps(dataclasses.asdict(settings), sort_keys=True)
+    return {
+        "output": settings.output,
+        "texts": {"Software": PROGRAM, "Settings": text},
+        "dpi": settings.dpi or (PRINT_DPI if settings.print else 0),
+        "quality": settings.quality,
+    }
+
+
+def pixel_type(output: str) -> type:
+    """`uint8`, or `uint16` for formats of 16 bits a channel."""
+    return np.uint16 if output.endswith("16") else np.uint8
+
+
+def check_size(output: str, rows: int, columns: int) -> None:
+    """InputError where a format has no pictures of a size."""
+    if output == "jpeg" and max(rows, columns) > LARGEST_JPEG:
+        raise InputError(
+            f"--output: expected png or tiff for {columns} x {rows} pixels, more than the "
+            f"{LARGEST_JPEG:,} a side that JPEG can hold. Received: 'jpeg'"
+        )
+
+
+def _with_dpi(dpi: int) -> dict[str, Any]:
+    return {"dpi": (dpi, dpi)} if dpi else {}
+
+
+def _on_white(pixels: np.ndarray) -> np.ndarray:
+    """RGB, uint8 (H, W, 3), of RGB or RGBA."""
+    if pixels.shape[2] == 3:
+        return pixels
+    white = Image.new("RGB", pixels.shape[1::-1], "white")
+    picture = as_image(pixels)
+    white.paste(picture, mask=picture.getchannel("A"))
+    return np.asarray(white)
+
+
+def _write_tiff(file: BinaryIO, pixels: np.ndarray, texts: dict[str, str], dpi: int) -> None:
+    """In tiles, compressed; as BigTIFF where the addresses of TIFF might not suffice."""
+    import tifffile
+
+    options: dict[str, Any] = {"software": texts["Software"], "description": texts["Settings"]}
+    if pixels.shape[2] == 4:
+        options["extrasamples"] = ["unassalpha"]  # colors are not multiplied by alpha
+    if dpi:
+        options |= {"resolution": (dpi, dpi), "resolutionunit": "INCH"}
+    with tifffile.TiffWriter(file, bigtiff=pixels.nbytes > LARGEST_TIFF) as writer:
+        writer.write(
+            pixels, photometric="rgb", metadata=None, compression="zlib", tile=TIFF_TILE, **options
+        )
+
+
+def write_png16(file: BinaryIO, pixels: np.ndarray, texts: dict[str, str], dpi: int = 0) -> None:
     """PNG of 16 bits a channel, which Pillow does not write: W3C's PNG specification, 5, 9 and 11.
 
     Arguments are those of `write_picture`.
@@ -52,6 +125,9 @@ def write_png16(file: BinaryIO, pixels: np.ndarray, texts: dict[str, str]) -> No
     header = struct.pack(">IIBBBBB", columns, rows, 16, kind, 0, 0, 0)
     file.write(b"\x89PNG\r\n\x1a\n")
     _write_chunk(file, b"IHDR", header)
+    if dpi:
+        pixels_a_meter = round(dpi / 0.0254)
+        _write_chunk(file, b"pHYs", struct.pack(">IIB", pixels_a_meter, pixels_a_meter, 1))
     for keyword, text in texts.items():
         _write_chunk(file, b"tEXt", f"{keyword}\0{text}".encode("ascii"))
     compressor = zlib.compressobj()

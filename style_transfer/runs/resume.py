@@ -148,7 +148,8 @@ def _check_changed(before: Settings, settings: Settings, changed: set, overwrite
             + ": expected as in the run that is resumed, or --overwrite. Received: "
             + ", ".join(f"{getattr(settings, name)!r}" for name in other)
         )
-    for name in sorted({"height", "width", "size", "scales"} & changed):
+    fixed = {"height", "width", "size", "print", "scales"} | ({"dpi"} if before.print else set())
+    for name in sorted(fixed & changed):
         raise InputError(
             f"--{name}: expected {getattr(before, name)!r}, as in the run that is resumed; start "
             f"another run with --init PICTURE instead. Received: {getattr(settings, name)!r}"

@@ -24,11 +24,12 @@ from style_transfer.events import (
     SizeBegun,
     StopRun,
 )
+from style_transfer.images import reduced
 from style_transfer.paths import sha256_of_file
-from style_transfer.runs.files import RunFiles, write_text, write_whole
+from style_transfer.runs.files import RunFiles, write_array, write_text, write_whole
 from style_transfer.runs.journal import Journal, JournalMismatch
-from style_transfer.runs.pictures import write_picture
-from style_transfer.runs.record import PROGRAM, Evaluation, Iteration, Method, Record
+from style_transfer.runs.pictures import picture_options, pixel_type, write_picture
+from style_transfer.runs.record import Evaluation, Iteration, Method, Record
 from style_transfer.runs.snapshots import Snapshots
 from style_transfer.runs.takeover import RunOptions, clear_for, drop_later_images
 from style_transfer.schedule import Size
@@ -323,7 +324,7 @@ class Run:
         self.record.iterations.append(entry)
         path = None
         if self.files:
-            write_whole(self.files.image(number), lambda file: np.save(file, image))
+            write_whole(self.files.image(number), lambda file: write_array(file, image))
             entry.sha256 = sha256_of_file(self.files.image(number))
             path = self.save_picture(image, number)
             self.save_record()
@@ -365,12 +366,12 @@ class Run:
         """Write the picture of an image, with the settings as text; returns its path."""
         if not self.files:
             return None
-        settings = dataclasses.asdict(self.record.settings)
-        output = settings["output"]
-        pixels = self._render(image, np.uint8 if output == "png" else np.uint16)
-        texts = {"Software": PROGRAM, "Settings": json.dumps(settings, sort_keys=True)}
-        path = self.files.picture(iteration)
-        write_whole(path, lambda file: write_picture(file, pixels, output, texts))
+        settings = self.record.settings
+        if iteration is not None:
+            image = reduced(image, settings.preview)
+        pixels = self._render(image, pixel_type(settings.output))
+        path, options = self.files.picture(iteration), picture_options(settings)
+        write_whole(path, lambda file: write_picture(file, pixels, **options))
         return path
 
     def save_record(self) -> None:
