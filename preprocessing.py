@@ -7,11 +7,13 @@ minus ImageNet's mean: the "caffe" mode of keras.applications. Outside it is uin
 import numpy as np
 from PIL import Image
 
+from style_transfer.grid import bands
 from style_transfer.images import IMAGENET_MEAN, resize_image
 from style_transfer.masks import Masks, regions
 from style_transfer.parsing import SMALLEST_SIDE
 from style_transfer.settings import Settings
 
+BAND = 256  # rows that are computed at once in float64: a poster needs no second copy
 FITTING_ROWS = 192  # of the content image that filters are fitted to and normalized with
 # A start picture counts as flat where no two values of a channel are more than FLAT apart within a
 # block of this many rows and columns. VGG19's features look at up to 48 of them in its block 3, so
@@ -55,7 +57,9 @@ def resize(picture: Image.Image, size: tuple[int, int], resampling: str) -> np.n
 
 def preprocess(pixels: np.ndarray) -> np.ndarray:
     """RGB pixel values to the network's world: uint8 (H, W, 3) to float32 (1, H, W, 3)."""
-    return pixels[np.newaxis, :, :, ::-1].astype(np.float32) - IMAGENET_MEAN
+    image = pixels[np.newaxis, :, :, ::-1].astype(np.float32, order="C")
+    image -= IMAGENET_MEAN
+    return image
 
 
 def deprocess(image: np.ndarray, dtype: type = np.uint8) -> np.ndarray:
@@ -68,8 +72,12 @@ def deprocess(image: np.ndarray, dtype: type = np.uint8) -> np.ndarray:
         dtype: `uint8`; or `uint16`, where 0..255 becomes 0..65535, 257 times as much.
     """
     largest = np.iinfo(dtype).max
-    pixels = image[0] + IMAGENET_MEAN.astype(np.float64)
-    return np.clip(np.rint(pixels * (largest / 255)), 0, largest).astype(dtype)[:, :, ::-1]
+    pixels = np.empty(image.shape[1:], dtype)
+    for first, stop in bands(len(pixels), BAND):
+        band = image[0, first:stop] + IMAGENET_MEAN.astype(np.float64)
+        band = np.clip(np.rint(band * (largest / 255)), 0, largest)
+        pixels[first:stop] = band[:, :, ::-1]
+    return pixels
 
 
 def images_at(
@@ -142,9 +150,12 @@ def with_colors_of(pixels: np.ndarray, content: np.ndarray) -> np.ndarray:
         As `pixels`, rounded and clipped.
     """
     largest = np.iinfo(pixels.dtype).max
-    content = content * (largest / 255)
-    lighter = (pixels - content) @ np.array([0.299, 0.587, 0.114])  # (H, W)
-    return np.clip(np.rint(content + lighter[:, :, None]), 0, largest).astype(pixels.dtype)
+    colored = np.empty_like(pixels)
+    for first, stop in bands(len(pixels), BAND):
+        band = content[first:stop] * (largest / 255)
+        lighter = (pixels[first:stop] - band) @ np.array([0.299, 0.587, 0.114])  # (h, W)
+        colored[first:stop] = np.clip(np.rint(band + lighter[:, :, None]), 0, largest)
+    return colored
 
 
 def with_alpha(pixels: np.ndarray, alpha: Image.Image | None) -> np.ndarray:
@@ -211,19 +222,24 @@ def start_image(picture: Image.Image, size: tuple[int, int], settings: Settings)
             half of that and half of the picture.
     """
     shape = (1, *size, 3)
+    rng = np.random.default_rng(settings.seed)
     if settings.init in ("noise", "mixed"):
-        rng = np.random.default_rng(settings.seed)
-        noise = rng.uniform(0, 255, shape).astype(np.float32) - np.float32(128)
-        if settings.init == "noise":
-            return noise
-        return (noise + preprocess(resize(picture, size, settings.resize))) / 2
+        image = np.empty(shape, np.float32)
+        for first, stop in bands(size[0], BAND):
+            noise = rng.uniform(0, 255, image[:, first:stop].shape).astype(np.float32)
+            image[:, first:stop] = noise - np.float32(128)
+        if settings.init == "mixed":
+            image += preprocess(resize(picture, size, settings.resize))
+            image /= 2
+        return image
     pixels = resize(picture, size, settings.resize)
     flat = flat_areas(pixels)
     image = preprocess(np.full(shape[1:], 128, np.uint8) if settings.init == "gray" else pixels)
     if flat.any():
-        rng = np.random.default_rng(settings.seed)
-        trace = rng.normal(0, TRACE, shape).astype(np.float32)
-        image += np.where(flat[None, :, :, None], trace, np.float32(0))
+        for first, stop in bands(size[0], BAND):
+            band = image[:, first:stop]
+            trace = rng.normal(0, TRACE, band.shape).astype(np.float32)
+            band += np.where(flat[None, first:stop, :, None], trace, np.float32(0))
     return image
 
 
@@ -279,8 +295,14 @@ def image_at_next_size(
         picture: as for `start_image`.
         size: (rows, columns).
         settings: as for `start_image`.
+
+    Returns:
+        A new array.
     """
-    if image.shape[1:3] == size or settings.init in ("noise", "mixed"):
+    if image.shape[1:3] == size:
+        return image.copy()
+    if settings.init in ("noise", "mixed"):
         return resize_image(image, size)
-    changed = image - start_image(picture, image.shape[1:3], settings)
-    return start_image(picture, size, settings) + resize_image(changed, size)
+    changed = resize_image(image - start_image(picture, image.shape[1:3], settings), size)
+    changed += start_image(picture, size, settings)
+    return changed
