@@ -69,7 +69,8 @@ def _colors_and_alpha(
 def _largest_value(picture: Image.Image) -> float | None:
     """White in a picture of 16 or 32 bits: 65535; of floating point, 1, 255 or 65535."""
     if picture.mode == "F":
-        brightest = float(np.asarray(picture.getextrema()).max())
+        values = np.asarray(picture)
+        brightest = values[np.isfinite(values)].max(initial=0)
         return 1.0 if brightest <= 1 else 255.0 if brightest <= 255 else 65535.0
     return 65535.0 if picture.mode == "I" or picture.mode.startswith("I;16") else None
 
