@@ -16,9 +16,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from style_transfer.arguments import Parser, add_settings, underscored
-from style_transfer.console import run_command, say
+from style_transfer.console import say
 from style_transfer.errors import InputError, RunStopped
 from style_transfer.events import Listener
+from style_transfer.programs import run_command
 
 if TYPE_CHECKING:
     from style_transfer.gallery.album import Album
@@ -105,10 +106,10 @@ def gallery(  # noqa: PLR0913 (its keywords are the choices of a user)
     import neural_style_transfer as script
     from style_transfer.gallery.album import Album, check_out, names_before
     from style_transfer.gallery.driver import Crew, paint
-    from style_transfer.gallery.lock import locked
     from style_transfer.gallery.plan import cells, find_pictures, sources
     from style_transfer.gallery.task import make_task
     from style_transfer.gallery.worker import Script
+    from style_transfer.locking import only_process
     from style_transfer.paths import expanded
 
     count = _workers(workers)
@@ -132,7 +133,7 @@ def gallery(  # noqa: PLR0913 (its keywords are the choices of a user)
         script.make_render,
         objectives or script.vgg_objectives,
     )
-    with locked(folder):
+    with only_process(folder / "gallery.lock", "OUT", folder, "gallery"):
         paint(album, Crew(functions, count, address, quiet, on_event))
     return album
 

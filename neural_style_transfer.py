@@ -19,9 +19,10 @@ import sys
 import warnings
 from functools import partial
 
-from style_transfer.console import listening, run_command, say
+from style_transfer.console import listening, say
 from style_transfer.events import Listener
 from style_transfer.presets import make_settings
+from style_transfer.programs import run_command
 from style_transfer.settings import Settings
 
 # NumPy, scipy and the network's backend are imported where they are needed, so that --help and a
@@ -69,10 +70,11 @@ def transfer(  # noqa: PLR0913 (its keywords are the choices of a user)
     """
     from style_transfer.inputs import Sources, given_start
     from style_transfer.memory import check_memory
+    from style_transfer.runs.guard import output_by_ending
     from style_transfer.runs.opening import Opening, new_run
 
     start, choices = given_start(choices)
-    settings = make_settings(preset, **choices)
+    settings = make_settings(preset, **output_by_ending(prefix, choices))
     sources = Sources.chosen(base, styles, settings, start)
     with listening(quiet, on_event) as listeners:
         opening = Opening(make_render, check_memory(force), journal, listeners)

@@ -1,18 +1,12 @@
-"""Who listens on a terminal: a progress bar or plain lines, and the signals that stop a run."""
+"""Who listens on a terminal: a progress bar, or plain lines."""
 
 import contextlib
-import os
-import shlex
-import signal
 import sys
-import threading
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from style_transfer.errors import ExitCode, InputError, RunStopped
 from style_transfer.events import (
     Evaluated,
     Event,
@@ -21,7 +15,6 @@ from style_transfer.events import (
     RunBegun,
     Said,
     SizeBegun,
-    StopRun,
 )
 
 if TYPE_CHECKING:
@@ -29,9 +22,6 @@ if TYPE_CHECKING:
 
     from style_transfer.runs.record import Record
 
-# Signals this close together are one wish to stop: `timeout` and `uv run` signal both the group
-# and the child.
-ONE_WISH = 1.0  # seconds
 LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 
@@ -51,6 +41,11 @@ def writable(line: str, stream: TextIO) -> str:
     """A line with those characters escaped that the stream's encoding lacks."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return line.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def one_line(text: str) -> str:
+    """A text with its line breaks escaped: names of files may hold some."""
+    return "".join(repr(part)[1:-1] if part in LINE_BREAKS else part for part in text)
 
 
 def warn(event: Event) -> None:
@@ -170,145 +165,10 @@ def is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
-class Signals:
-    """Ctrl-C and SIGTERM: the first stops the run after the evaluation in flight, a second at once.
+def __getattr__(name: str):
+    """`run_command` has moved to programs.py."""
+    if name != "run_command":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from style_transfer.programs import run_command
 
-    A listener of a run. Python's own handlers wait until the main thread comes back from the
-    network's evaluation, so a thread of its own reads the signals' numbers from a socket.
-    """
-
-    def __init__(self) -> None:
-        self.number: int | None = None  # of the first signal received
-
-    def __call__(self, event: Event) -> None:
-        """Listen to an event: stop the run where a signal has come."""
-        if self.number is not None and not isinstance(event, IterationDone):
-            raise StopRun
-
-    def received(self, number: int, first_at: float | None) -> None:
-        """A signal has come; `first_at` is when the first one did."""
-        if first_at is None:
-            self.number = number
-        elif time.monotonic() - first_at > ONE_WISH:
-            os._exit(128 + number)  # files appear whole or not at all
-
-
-@contextmanager
-def signals() -> Iterator[Signals]:
-    """While this is open, signals stop the run; afterwards all is as it was."""
-    import socket
-
-    heard = Signals()
-    if threading.current_thread() is not threading.main_thread():
-        yield heard  # only the main thread may set handlers
-        return
-    listener, speaker = socket.socketpair()  # Windows has no wakeup on pipes
-    listener.settimeout(None)  # whatever socket.setdefaulttimeout says
-    speaker.setblocking(False)
-    numbers = [signal.SIGINT, signal.SIGTERM]
-
-    def wait() -> None:
-        first_at = None
-        while (data := listener.recv(1)) not in (b"", b"\0"):
-            if data[0] in numbers:
-                heard.received(data[0], first_at)
-                first_at = first_at or time.monotonic()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    before = {number: signal.signal(number, lambda number, frame: None) for number in numbers}
-    wakeup = signal.set_wakeup_fd(speaker.fileno(), warn_on_full_buffer=False)
-    thread.start()
-    try:
-        yield heard
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        for number, handler in before.items():
-            if handler is not None:  # None: set by another language than Python
-                signal.signal(number, handler)
-        speaker.send(b"\0")
-        thread.join()
-        listener.close()
-        speaker.close()
-
-
-def run_command(
-    program: str, command: Callable[[Listener], None], way_on: str | None = None
-) -> ExitCode:
-    """Carry out a command line: every way it can end is an exit code and at most one line.
-
-    Args:
-        program: how lines begin.
-        command: called with a listener for its run, which hears of signals.
-        way_on: how to continue after a stop, where that is not by --resume.
-
-    Returns:
-        See `ExitCode`.
-    """
-    begun: list[RunBegun] = []
-
-    def listener(event: Event) -> None:
-        if isinstance(event, RunBegun):
-            begun.append(event)
-        stop(event)
-
-    with descriptors_taken(), signals() as stop, warnings.catch_warnings():
-        # An overflow ends in a loss that is not finite, of which a line tells.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        try:
-            command(listener)
-        except InputError as error:
-            say(one_line(f"{program}: error: {error}"), sys.stderr)
-            return ExitCode.INPUT
-        except StopRun:
-            say(one_line(f"{program}: stopped; {way_on or _way_on(begun)}"), sys.stderr)
-            return ExitCode.STOPPED if stop.number is None else ExitCode(128 + stop.number)
-        except (RunStopped, MemoryError, OSError) as error:
-            reason = str(error) or "not enough memory"
-            say(one_line(f"{program}: stopped: {reason}; {way_on or _way_on(begun)}"), sys.stderr)
-            return ExitCode.STOPPED
-        finally:
-            flush_or_give_up()
-    return ExitCode.DONE
-
-
-@contextmanager
-def descriptors_taken() -> Iterator[None]:
-    """While this is open, no file gets the number of a standard stream that is closed.
-
-    What libraries write to descriptor 2 would go into it.
-    """
-    taken = []
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        taken.append(number)
-    os.close(number)
-    try:
-        yield
-    finally:
-        for number in taken:
-            with contextlib.suppress(OSError):
-                os.close(number)
-
-
-def one_line(text: str) -> str:
-    """A text with its line breaks escaped: names of files may hold some."""
-    return "".join(repr(part)[1:-1] if part in LINE_BREAKS else part for part in text)
-
-
-def _way_on(begun: list[RunBegun]) -> str:
-    """How to continue a run that has stopped."""
-    prefix = begun[-1].prefix if begun else None
-    if prefix is None or not prefix.with_name(f"{prefix.name}.json").exists():
-        return "nothing was saved"
-    way = f"continue with --resume {shlex.quote(str(prefix))}"
-    return way if begun[-1].journal else f"{way}, from the last iteration saved"
-
-
-def flush_or_give_up() -> None:
-    """Flush standard output; where its reader has gone, keep Python's exit from telling so."""
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return run_command

@@ -1,60 +1,125 @@
-"""How the smaller programs end: faults in one line, and an exit code."""
+"""How a command line ends: each way is an exit code and at most one line."""
 
+import contextlib
+import os
+import shlex
 import signal
 import sys
-import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from style_transfer.console import flush_or_give_up, say
+from style_transfer.console import one_line, say
 from style_transfer.errors import ExitCode, InputError, RunStopped
+from style_transfer.events import Event, Listener, RunBegun, StopRun
+from style_transfer.signals import Signals, interrupting, stopping
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends these programs as Ctrl-C does."""
-
-
-def run_program(name: str, main: Callable[[], object]) -> int:
-    """Run a program; what a user, a file or the system did is told in one line.
+def run_command(
+    program: str, command: Callable[[Listener], object], way_on: str | None = None
+) -> ExitCode:
+    """Carry out a command that paints a run: a signal stops the run after the next evaluation.
 
     Args:
-        name: of the program, as its errors begin.
+        program: its name, with which lines begin.
+        command: called with a listener for its run, which hears of signals.
+        way_on: how to continue after a stop, where that is not by --resume.
+
+    Returns:
+        See `ExitCode`.
+    """
+    begun: list[RunBegun] = []
+    with stopping() as signals:
+
+        def listener(event: Event) -> None:
+            if isinstance(event, RunBegun):
+                begun.append(event)
+            signals(event)
+
+        return _ended(program, lambda: command(listener), signals, lambda: way_on or _way_on(begun))
+
+
+def run_program(program: str, main: Callable[[], object]) -> ExitCode:
+    """Carry out any other command: a signal ends it at once.
+
+    Args:
+        program: its name, with which lines begin.
         main: does the work.
 
     Returns:
-        An `ExitCode`: 0; 2 for input that cannot be used; 1 where it had to stop; 130 or 143 after
-        Ctrl-C or SIGTERM.
+        See `ExitCode`.
     """
-    with sigterm_as_interrupt():
+    with interrupting() as signals:
+        return _ended(program, main, signals)
+
+
+def _ended(
+    program: str,
+    main: Callable[[], object],
+    signals: Signals,
+    way_on: Callable[[], str] | None = None,
+) -> ExitCode:
+    """Carry out a command; tell why it ends early, and how to go on."""
+
+    def tell(line: str, stopped: bool = True) -> None:
+        after = f"; {way_on()}" if stopped and way_on else ""
+        say(one_line(f"{program}: {line}{after}"), sys.stderr)
+
+    with descriptors_taken(), warnings.catch_warnings():
+        # An overflow ends in a loss that is not finite, of which a line tells.
+        warnings.simplefilter("ignore", RuntimeWarning)
         try:
             main()
         except InputError as error:
-            say(f"{name}: error: {error}", sys.stderr)
+            tell(f"error: {error}", stopped=False)
             return ExitCode.INPUT
-        except KeyboardInterrupt as error:
-            say(f"{name}: stopped", sys.stderr)
-            by_ctrl_c = not isinstance(error, Terminated)
-            return ExitCode.INTERRUPTED if by_ctrl_c else ExitCode.TERMINATED
+        except KeyboardInterrupt:
+            tell("stopped")
+            return ExitCode(128 + (signals.number or signal.SIGINT))
+        except StopRun:
+            tell("stopped")
+            return ExitCode(128 + signals.number) if signals.number else ExitCode.STOPPED
         except (RunStopped, MemoryError, OSError) as error:
-            say(f"{name}: stopped: {error or 'not enough memory'}", sys.stderr)
+            tell(f"stopped: {str(error) or 'not enough memory'}")
             return ExitCode.STOPPED
         finally:
             flush_or_give_up()
     return ExitCode.DONE
 
 
+def _way_on(begun: list[RunBegun]) -> str:
+    """How to continue a run that has stopped."""
+    prefix = begun[-1].prefix if begun else None
+    if prefix is None or not prefix.with_name(f"{prefix.name}.json").exists():
+        return "nothing was saved"
+    way = f"continue with --resume {shlex.quote(str(prefix))}"
+    return way if begun[-1].journal else f"{way}, from the last iteration saved"
+
+
 @contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """While this is open, SIGTERM raises `Terminated`."""
+def descriptors_taken() -> Iterator[None]:
+    """While this is open, no file gets the number of a standard stream that is closed.
 
-    def terminate(number: int, frame: object) -> None:
-        raise Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-    before = signal.signal(signal.SIGTERM, terminate)
+    Whatever libraries write to descriptor 2 would go into that file.
+    """
+    taken = []
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        taken.append(number)
+    os.close(number)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in taken:
+            with contextlib.suppress(OSError):
+                os.close(number)
+
+
+def flush_or_give_up() -> None:
+    """Flush standard output; if its reader has gone, keep Python's exit from complaining."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import neural_style_transfer
 import preprocessing
-from style_transfer.console import ONE_WISH
 from style_transfer.errors import InputError
+from style_transfer.signals import ONE_WISH
 from style_transfer.vgg import FilterSource
 
 

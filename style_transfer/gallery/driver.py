@@ -2,8 +2,6 @@
 
 import contextlib
 import importlib.util
-import signal
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from style_transfer.runs.lock import locked
 from style_transfer.runs.record import Record
 from style_transfer.runs.takeover import RunOptions, clear_for, drop_later_images
 from style_transfer.schedule import full_size
+from style_transfer.signals import interrupting
 
 CORES = 2  # of a process, where their number is chosen
 
@@ -239,18 +238,8 @@ def _interruptible(wanted: bool) -> Iterator[None]:
     Raises:
         StopRun: Ctrl-C or SIGTERM.
     """
-    if not wanted or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise StopRun from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with interrupting() if wanted else contextlib.nullcontext():
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise StopRun from None

@@ -1,0 +1,50 @@
+"""One process at a time on a folder or a run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import filelock
+
+from style_transfer.errors import InputError
+
+
+@contextmanager
+def only_process(lock: Path, argument: str, place: Path, user: str) -> Iterator[None]:
+    """Hold a lock, a file in a folder that exists; it is removed at the end.
+
+    Args:
+        lock: path of the lock.
+        argument: which names the place, as errors call it.
+        place: what the lock is for.
+        user: of the place, such as "process".
+
+    Raises:
+        InputError: another process holds it, or it cannot be written.
+    """
+    kernel_lock = filelock.FileLock(lock)  # ends with its process, however that ends
+    with writable(argument, place):
+        try:
+            kernel_lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise InputError(
+                f"{argument}: expected one that no running {user} uses. Received: {str(place)!r}"
+            ) from None
+    try:
+        yield
+    finally:
+        # Removed while it is held: filelock gives up a lock whose file is gone.
+        with suppress(OSError):  # on Windows a lock that is held cannot be removed
+            lock.unlink(missing_ok=True)
+        kernel_lock.release()
+
+
+@contextmanager
+def writable(argument: str, place: Path) -> Iterator[None]:
+    """Turn an OSError while a place is prepared into an InputError that names its argument."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{argument}: expected a place to write to. Received: {str(place)!r} ({error})"
+        ) from None
