@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Container
 from dataclasses import fields
 from typing import Any
 
@@ -74,10 +75,20 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_settings(parser: argparse.ArgumentParser, **defaults) -> None:
-    """Give a parser an option for each field of `Settings`, with its default as in `defaults`."""
+def add_settings(
+    parser: argparse.ArgumentParser, only: Container[str] | None = None, **defaults
+) -> None:
+    """Give a parser an option for each field of `Settings`, with its default as in `defaults`.
+
+    Args:
+        parser: gets the options.
+        only: names of the fields; None: all.
+        **defaults: other defaults than those of `Settings`, by field.
+    """
     groups = {}
     for item in fields(Settings):
+        if only is not None and item.name not in only:
+            continue
         name, default = item.metadata["group"], defaults.get(item.name, item.default)
         group = groups.setdefault(name, None) or parser.add_argument_group(name)
         groups[name] = group
