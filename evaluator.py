@@ -8,7 +8,7 @@ import numpy as np
 import scipy.fft
 
 from style_transfer.errors import NotFinite
-from style_transfer.events import TERMS
+from style_transfer.events import FRAME_TERMS
 
 Objective = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 OnEvaluation = Callable[[np.ndarray, float, bool], None]
@@ -115,7 +115,7 @@ class Evaluator:
 
 def not_finite(terms: np.ndarray, evaluation: int) -> NotFinite:
     """The error that names each term that is not a finite number."""
-    by_name = dict(zip(TERMS, terms, strict=True))
+    by_name = dict(zip(FRAME_TERMS, terms, strict=False))  # the last: of clips alone
     wrong = [f"the {name} loss is {v}" for name, v in by_name.items() if not np.isfinite(v)]
     what = " and ".join(wrong) or "the gradient is not finite"
     return NotFinite(f"evaluation {evaluation} of this size: {what}")

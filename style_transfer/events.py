@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # The order of an objective's terms; the loss is their sum.
 TERMS = ("content", "style", "total_variation")
+# Of an objective of a clip's frames, which alone has the last of them.
+FRAME_TERMS = (*TERMS, "temporal")
 
 
 class StopRun(Exception):
@@ -72,6 +74,27 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class TilePass:
+    """One of the two passes over a tile of an evaluation in progress is done.
+
+    Attributes:
+        number: of passes done of this evaluation.
+        count: of passes that an evaluation has.
+        seconds: a tile of this kind of pass takes.
+        left: seconds until this evaluation is complete.
+        evaluation: seconds of a whole one.
+        size: at which.
+    """
+
+    number: int
+    count: int
+    seconds: float
+    left: float
+    evaluation: float
+    size: Size | None = None
+
+
+@dataclass(frozen=True)
 class IterationDone:
     """An iteration is complete, and its picture saved where the run has a prefix.
 
@@ -105,5 +128,5 @@ class Said:
     warning: bool = False
 
 
-Event = RunBegun | SizeBegun | Evaluated | IterationDone | Said
+Event = RunBegun | SizeBegun | TilePass | Evaluated | IterationDone | Said
 Listener = Callable[[Event], None]

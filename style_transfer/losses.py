@@ -349,3 +349,24 @@ def padded_variation(image):
     down = ops.square(corner - image[:, 1:, :-1])
     right = ops.square(corner - image[:, :-1, 1:])
     return ops.sum(ops.sqrt(down + right + 1) - 1)
+
+
+# Motion
+
+
+def temporal_loss(scale: str, image, earlier, seen):
+    """How much a frame differs from an earlier painted one, moved to where things are now.
+
+    Σ c·(x − ω)² / D (Ruder, Dosovitskiy and Brox, arXiv 1604.08610, eq. 7), where D is the number
+    of values; in `relative`, Σ c·(x − ω)² / Σω², as the content loss.
+
+    Args:
+        scale: how losses are normalized; a value of `Settings.loss_scale`.
+        image: x, (1, H, W, 3).
+        earlier: ω, the earlier painted frame, moved, likewise.
+        seen: c, (1, H, W, 1): 1 where both frames show the same, 0 where they do not.
+    """
+    error = ops.sum(seen * ops.square(image - earlier))
+    if scale == "relative":
+        return error / (ops.sum(ops.square(earlier)) + EPSILON)
+    return error / (positions(image) * image.shape[3])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,16 @@ from keras import ops
 
 from style_transfer import losses
 from style_transfer.backends import value_and_grad, with_gradient
-from style_transfer.events import TERMS
+from style_transfer.events import FRAME_TERMS, TERMS
 from style_transfer.parsing import parse_layers, style_parts
 from style_transfer.settings import Settings
-from style_transfer.targets import Targets, layer_losses, targets_of_rows
+from style_transfer.targets import (
+    ContentTargets,
+    Targets,
+    content_layers_in_use,
+    layer_losses,
+    targets_of_rows,
+)
 
 if TYPE_CHECKING:
     from style_transfer.network import FeatureExtractor
@@ -46,6 +52,29 @@ def make_objective(
     """
     vector = partial(weighted_terms, loss_weights or make_loss_weights(settings))
     return value_and_grad(*loss_stages(network, targets, settings, vector))
+
+
+def make_frame_objective(
+    network: FeatureExtractor, targets: Targets, settings: Settings, loss_weights: LossWeights
+) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """The loss of a clip's frames: content and earlier frame change, nothing is compiled again.
+
+    Args:
+        network: as in `make_objective`.
+        targets: of the style images at the frames' size; its content image and its content targets
+            are not looked at.
+        settings: as in `make_objective`, with `targets="cached"`.
+        loss_weights: of all parts of the loss, and of `temporal`.
+
+    Returns:
+        A function of (image, *content, earlier, seen): the frame, its content features in the order
+        of `content_layers_in_use`, and what `losses.temporal_loss` gets. It returns (terms,
+        gradient) as `make_objective`'s, the terms (4,), in the order of `FRAME_TERMS`.
+    """
+    vector = partial(weighted_terms, loss_weights, names=FRAME_TERMS)
+    loss = _FrameLoss(targets, settings, vector)
+    stages = [(stage, partial(loss.of_layer, layer)) for layer, stage in network.stages.items()]
+    return value_and_grad(loss.of_image, stages)
 
 
 def make_loss_weights(settings: Settings) -> LossWeights:
@@ -122,6 +151,23 @@ class _Loss:
 
     def _normalized(self, part: str, features):
         return _with_unit_gradient(features, make_loss_weights(self.settings)[part])
+
+
+@dataclass(frozen=True)
+class _FrameLoss(_Loss):
+    """The parts of the loss of a clip's frames; see `make_frame_objective`."""
+
+    def of_image(self, image, *given):
+        *_, earlier, seen = given
+        part = losses.temporal_loss(self.settings.loss_scale, image, earlier, seen)
+        return super().of_image(image) + self.vector({"temporal": part})
+
+    def of_layer(self, layer: str, features, *given):
+        *features_of_content, _, _ = given
+        layers = content_layers_in_use(self.settings)
+        content = ContentTargets(dict(zip(layers, features_of_content, strict=True)))
+        frame = _Loss(replace(self.targets, content=content), self.settings, self.vector)
+        return frame.of_layer(layer, features)
 
 
 def _unit_gradient(gradient, weight: float):

@@ -1,0 +1,111 @@
+"""A clip: its frames one after the other, each with the time at which it is shown.
+
+Whatever it is read from, its frames are upright, sRGB, of 8 bits, and their pixels are square.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from PIL import Image
+
+from style_transfer.errors import InputError
+from style_transfer.paths import existing_file, expanded
+
+
+class Shown(NamedTuple):
+    """A frame.
+
+    Attributes:
+        time: at which it is shown, in the clip's `unit`.
+        duration: in the same unit; 0: unknown.
+        image: mode RGB.
+    """
+
+    time: int
+    duration: int
+    image: Image.Image
+
+
+class Clip(Protocol):
+    """What can be read as a clip."""
+
+    @property
+    def unit(self) -> Fraction:
+        """Seconds in one step of the times."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is odd about the clip, a line each; complete once it has been read to its end."""
+
+    def frames(self) -> Iterator[Shown]:
+        """All frames from the first, in the order of their times; the same at every call.
+
+        Raises:
+            InputError: nothing can be read.
+        """
+
+    def files(self) -> list[Path]:
+        """All files that it is read from."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When frames are shown.
+
+    Attributes:
+        unit: seconds in one step of the times.
+        times: of each frame, increasing.
+        end: when the last frame ends.
+    """
+
+    unit: Fraction
+    times: list[int]
+    end: int
+
+    def durations(self) -> list[int]:
+        """Of each frame, in the same unit."""
+        following = [*self.times[1:], self.end]
+        return [after - time for time, after in zip(self.times, following, strict=True)]
+
+    @property
+    def seconds(self) -> float:
+        """From the first frame to the end."""
+        return float((self.end - self.times[0]) * self.unit)
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second, on average."""
+        return Fraction(len(self.times)) / ((self.end - self.times[0]) * self.unit)
+
+
+def open_clip(source: str | os.PathLike, rate: float | None = None) -> Clip:
+    """A clip from a file that FFmpeg reads, a folder of numbered pictures, or an animated picture.
+
+    Args:
+        source: its path.
+        rate: frames a second of a folder, which does not say.
+
+    Raises:
+        InputError: there is no such file, or it is no clip.
+    """
+    from style_transfer.video.film import Film
+    from style_transfer.video.picture_series import Animation, Folder, is_picture
+
+    path = expanded(source, "CLIP")
+    if os.path.isdir(path):  # noqa: PTH112 (Path's raises where a name is too long)
+        return Folder(path, rate)
+    path = existing_file(path, "CLIP")
+    return Animation(path) if is_picture(path) else Film(path)
+
+
+def refused(path: Path, reason: str = "") -> InputError:
+    """The line for a file that cannot be read as a clip."""
+    because = f" ({reason})" if reason else ""
+    return InputError(
+        "CLIP: expected a clip that FFmpeg reads, an animated picture, or a folder of numbered "
+        f"pictures. Received: {str(path)!r}{because}"
+    )

@@ -1,0 +1,83 @@
+"""The sound of a clip, copied packet by packet: nothing is decoded or encoded."""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from style_transfer.video.film import open_film
+
+
+class Sound:
+    """The sound of a clip, or a part of it.
+
+    Args:
+        path: of the clip.
+        start: seconds by the clip's own clock at which the part begins; becomes 0. None: all, by
+            the same clock.
+        end: seconds at which it ends, likewise; None: the end of the clip.
+    """
+
+    def __init__(self, path: Path, start: Fraction | None = None, end: Fraction | None = None):
+        self.path, self.start, self.end = path, start, end
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the codec; empty for a silent clip."""
+        with open_film(self.path) as container:
+            stream = _audio(container)
+            return stream.codec_context.name if stream else ""
+
+    def copied_into(self, container: Any) -> "Copy":
+        """A stream in a container that is being written, to be filled."""
+        return Copy(self, container)
+
+
+class Copy:
+    """The stream of a `Sound` in a container that is being written."""
+
+    def __init__(self, sound: Sound, container: Any):
+        self._sound = sound
+        self._source = open_film(sound.path)
+        self._from = _audio(self._source)
+        self._to = container.add_stream_from_template(self._from)
+
+    def beside(self, packets: Iterable[Any]) -> Iterator[Any]:
+        """Packets of pictures, and those of the sound between them, in the order of their times."""
+        sounds = self._packets()
+        waiting = next(sounds, None)
+        try:
+            for packet in packets:
+                at = packet.dts * packet.time_base
+                while waiting is not None and waiting.dts * waiting.time_base <= at:
+                    yield waiting
+                    waiting = next(sounds, None)
+                yield packet
+            while waiting is not None:
+                yield waiting
+                waiting = next(sounds, None)
+        finally:
+            self._source.close()
+
+    def _packets(self) -> Iterator[Any]:
+        sound, unit = self._sound, self._from.time_base
+        shift = round((sound.start or 0) / unit)
+        last = None
+        for packet in self._source.demux(self._from):
+            if packet.dts is None or packet.size == 0:
+                continue
+            time = packet.pts if packet.pts is not None else packet.dts
+            if sound.start is not None and time < shift:
+                continue
+            if sound.end is not None and time * unit >= sound.end:
+                break
+            packet.pts, packet.dts = time - shift, packet.dts - shift
+            if last is not None and packet.dts <= last:
+                continue  # a damaged file
+            last = packet.dts
+            packet.stream = self._to
+            yield packet
+
+
+def _audio(container: Any) -> Any | None:
+    return next((stream for stream in container.streams.audio if stream.codec_context), None)
