@@ -90,14 +90,14 @@ def make_loss_weights(settings: Settings) -> LossWeights:
 
 
 def term_of(part: str) -> str:
-    """The term of the loss, one of `TERMS`, that a part counts to."""
+    """The term of the loss, one of `FRAME_TERMS`, that a part counts to."""
     kind = part.split()[0]
-    return kind if kind in TERMS else "style"
+    return kind if kind in FRAME_TERMS else "style"
 
 
-def weighted_terms(loss_weights: LossWeights, parts: dict):
-    """Parts of the loss times their weights, added up to the three terms, (3,)."""
-    sums = dict.fromkeys(TERMS, ops.zeros((), "float32"))
+def weighted_terms(loss_weights: LossWeights, parts: dict, names: tuple[str, ...] = TERMS):
+    """Parts of the loss times their weights, added up to the terms, in the order of `names`."""
+    sums = dict.fromkeys(names, ops.zeros((), "float32"))
     for name, value in parts.items():
         term = term_of(name)
         sums[term] = sums[term] + loss_weights[name] * value  # += is in place in PyTorch
