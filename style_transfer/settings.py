@@ -303,6 +303,12 @@ _LARGEST = {
 }
 
 
+def bounds(name: str) -> tuple[float | None, float | None]:
+    """The smallest and the largest value of a numeric field; None where there is no bound."""
+    smallest = _BOUNDS[name][0] if name in _BOUNDS else None
+    return smallest, _LARGEST.get(name)
+
+
 def _checked(item, value):
     """The value of one field in the field's own type, or an InputError naming its option."""
 
