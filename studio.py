@@ -1,0 +1,125 @@
+"""The studio: a page to paint on.
+
+    python studio.py [--folder out] [--port 7860]
+
+Opens a page on this machine: give it a photograph and a painting, watch the picture being painted,
+stop when it is right. Runs are those of neural_style_transfer.py: the folder's runs hang on the
+page, wherever they were started, and each can be continued.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from style_transfer.arguments import Parser, underscored
+from style_transfer.errors import ExitCode, InputError
+from style_transfer.programs import run_program
+
+# Words after which the program is a process of its own studio.
+PAINT, DEEPEN = "paint-order", "write-16-bits"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    parser = Parser(
+        prog="studio.py",
+        usage="%(prog)s [--folder FOLDER] [--port N] [--host HOST] [--password TEXT]",
+        description="Open a page to paint on.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--folder", default="out", help="of the runs, shown on the page (default: out)"
+    )
+    parser.add_argument("--port", default="7860", metavar="N", help="(default: 7860; 0: a free one)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; others than this machine's own need a password (default: "
+        "127.0.0.1)",
+    )
+    parser.add_argument(
+        "--password", metavar="TEXT", help="of 8 characters or more; without, one is printed"
+    )
+    parser.add_argument(
+        "--jobs", default="1", metavar="N", help="runs painted at the same time (default: 1)"
+    )
+    return parser
+
+
+def studio(options: argparse.Namespace, program: str) -> None:
+    """Serve the page until it is interrupted.
+
+    Args:
+        options: of the command line.
+        program: file that paints when it is started with `PAINT`.
+    """
+    from style_transfer.studio.places import places_in
+    from style_transfer.studio.server import address, prepare_environment, serve
+
+    port = whole_number(options.port, "--port", 0, 65_535)
+    jobs = whole_number(options.jobs, "--jobs", 1, 64)
+    places = places_in(options.folder)
+    at = address(options.host, port, options.password)
+    places.make()
+    prepare_environment(places)
+    command = [sys.executable, program]
+    serve(places, at, [*command, PAINT], [*command, DEEPEN], jobs)
+
+
+def whole_number(text: str, option: str, smallest: int, largest: int) -> int:
+    """`text` as a whole number within bounds, or an InputError that names the option."""
+    if text.isascii() and text.isdecimal() and smallest <= int(text[:9]) <= largest:
+        return int(text)
+    raise InputError(
+        f"{option}: expected a whole number from {smallest} to {largest}. Received: {text!r}"
+    )
+
+
+def paint(order: str, folder: str, objectives: Callable | None) -> int:
+    """Carry out an order of a studio; the process of a run."""
+    import neural_style_transfer as script
+    from style_transfer.studio.places import places_in
+    from style_transfer.studio.runner import Script, carry_out
+
+    functions = Script(script.transfer, script.resume, objectives or script.vgg_objectives)
+    return carry_out(Path(order), places_in(folder), functions)
+
+
+def deepen(prefix: str, target: str) -> int:
+    """Write a run's last iteration as PNG of 16 bits a channel."""
+    from neural_style_transfer import make_render
+    from style_transfer.studio.deep import write_deep
+
+    return run_program("studio.py", lambda: write_deep(prefix, Path(target), make_render))
+
+
+def main(
+    arguments: list[str] | None = None,
+    objectives: Callable | None = None,
+    program: str | os.PathLike = __file__,
+) -> int:
+    """The command line.
+
+    Args:
+        arguments: without the program's name; None takes those of the process.
+        objectives: as `neural_style_transfer.vgg_objectives`, the default.
+        program: the file whose main this is, which paints in processes of its own.
+
+    Returns:
+        An `ExitCode`.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == [PAINT] and len(arguments) == 3:
+        return paint(*arguments[1:], objectives)
+    if arguments[:1] == [DEEPEN] and len(arguments) == 3:
+        return deepen(*arguments[1:])
+    options = make_parser().parse_args(list(map(underscored, arguments)))
+    code = run_program("studio.py", partial(studio, options, os.fspath(program)))
+    return ExitCode(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""The application: Gradio's pages, our routes, and the guard around both."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import gradio as gr
+from fastapi import FastAPI
+
+from style_transfer.studio.desk import Desk
+from style_transfer.studio.guard import Guard
+from style_transfer.studio.library import Library
+from style_transfer.studio.page import Page, head
+from style_transfer.studio.painter import Painter
+from style_transfer.studio.places import Places
+from style_transfer.studio.routes import STATIC, Routes, Studio
+from style_transfer.studio.server import Address, samples
+from style_transfer.studio.state import Teller
+from style_transfer.studio.texts import LANGUAGES
+from style_transfer.studio.uploads import LARGEST_FILE, keep
+
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"]
+MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
+OLD = 24 * 3600  # seconds after which an upload is removed; what runs need lies in inputs/
+
+
+def make_app(places: Places, painter: Painter, at: Address, deepen: Sequence[str]) -> Guard:
+    """The whole application.
+
+    Args:
+        places: of the studio; made already.
+        painter: carries out orders.
+        at: where it will listen.
+        deepen: command that writes a picture of 16 bits.
+    """
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    empty(places.uploads)
+    library = Library(places, painter)
+    desk = Desk(places, painter, library)
+    teller = Teller(places, painter, library)
+    studio = Studio(places, painter, library, desk, teller, deepen, kept_samples(places))
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.routes.extend(Routes(studio).all())
+    for language in LANGUAGES:
+        page = Page(studio, language)
+        page.blocks.delete_cache = (3600, OLD)
+        gr.mount_gradio_app(
+            app,
+            page.blocks,
+            f"/{language}",
+            server_name=at.host,
+            footer_links=[],
+            run_history=False,
+            show_error=False,
+            allowed_paths=[str(places.inputs)],
+            max_file_size=LARGEST_FILE,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            theme=theme(),
+            css_paths=[STATIC / "studio.css"],
+            head=head(language),
+        )
+    return Guard(app, at.loopback, at.password)
+
+
+def theme() -> gr.themes.Base:
+    """Plain, with the fonts that a machine has; colors are studio.css's."""
+    return gr.themes.Base(font=FONTS, font_mono=MONO, radius_size="md", spacing_size="sm")
+
+
+def kept_samples(places: Places) -> dict[str, Path]:
+    """The samples among the studio's inputs, where runs may refer to them."""
+    found = {}
+    for name, path in samples().items():
+        copy = places.uploads / path.name
+        shutil.copyfile(path, copy)
+        found[name] = keep(copy, places, name)
+    return found
+
+
+def empty(folder: Path) -> None:
+    """Remove what an earlier server left of uploads."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,76 @@
+"""Masks painted by brush on the page: strokes of a few colors become pictures of flat colors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from style_transfer.pictures import load_picture
+from style_transfer.studio.places import Places
+from style_transfer.studio.uploads import keep_picture
+
+COLORS = ("#c8453b", "#2f7fc1", "#3f9b57", "#d9a321")  # of the brush, a region each
+BARE = (255, 255, 255)  # what no stroke covers, a region too
+LONGEST_SIDE = 640  # pixels of the picture that is painted on
+HALF = 128  # alpha from which a stroke counts
+
+
+def canvas_of(path: Path) -> Image.Image:
+    """A picture as it is painted on: small, since regions are large."""
+    image = load_picture(path).image.copy()
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    return image
+
+
+def mask_of(painted: Mapping[str, Any] | None) -> Image.Image | None:
+    """The mask that strokes make.
+
+    Args:
+        painted: `background` and `layers`, PIL images, as Gradio's editor gives them.
+
+    Returns:
+        A picture of flat colors: `COLORS`, and `BARE` where there is no stroke; None where there is
+        none at all.
+    """
+    layers = [layer for layer in (painted or {}).get("layers") or [] if layer is not None]
+    if not layers:
+        return None
+    columns, rows = layers[0].size
+    palette = np.array([_rgb(color) for color in COLORS])
+    pixels = np.full((rows, columns, 3), BARE, np.uint8)
+    touched = False
+    for layer in layers:
+        values = np.asarray(layer.convert("RGBA").resize((columns, rows)))  # (H, W, 4)
+        covered = values[..., 3] >= HALF
+        if covered.any():
+            touched = True
+            strokes = values[covered][:, :3].astype(np.int32)
+            distances = ((strokes[:, None] - palette[None]) ** 2).sum(axis=-1)
+            pixels[covered] = palette[distances.argmin(axis=-1)]
+    return Image.fromarray(pixels) if touched else None
+
+
+def keep_masks(photograph: Any, paintings: list[Any], places: Places) -> dict[str, str]:
+    """The masks of a run as choices; none where nothing was painted on the photograph.
+
+    Args:
+        photograph: strokes on it, as for `mask_of`.
+        paintings: strokes on each painting; one without any is bare everywhere.
+        places: of the studio.
+    """
+    first = mask_of(photograph)
+    if first is None:
+        return {}
+    masks = [first]
+    for painted in paintings:
+        masks.append(mask_of(painted) or Image.new("RGB", (64, 64), BARE))
+    paths = [str(keep_picture(load_picture(mask), places, "regions")) for mask in masks]
+    return {"content_mask": paths[0], "style_mask": ",".join(paths[1:])}
+
+
+def _rgb(color: str) -> tuple[int, ...]:
+    return tuple(int(color[i : i + 2], 16) for i in (1, 3, 5))

@@ -1,0 +1,130 @@
+"""The server: pages in each language, the routes, the guard around them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from style_transfer.console import say
+from style_transfer.errors import InputError
+from style_transfer.studio.places import Places, locked
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = {"photo": "photo.jpg", "painting": "painting.jpg", "abstract": "abstract.jpg"}
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+NOT_INSTALLED = "studio.py needs Gradio: pip install -r requirements-studio.txt"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server listens.
+
+    Attributes:
+        host: a name or number of this machine.
+        port: 0 takes a free one.
+        password: for everybody; empty: none, on loopback only.
+    """
+
+    host: str
+    port: int
+    password: str = ""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in LOOPBACK
+
+
+def address(host: str, port: int, password: str | None) -> Address:
+    """The address for the choices of a user; beyond loopback, always with a password.
+
+    Raises:
+        InputError: an empty password.
+    """
+    if password is not None and len(password) < 8:
+        raise InputError(
+            f"--password: expected at least 8 characters. Received: {len(password)} of them"
+        )
+    if password is None and host not in LOOPBACK:
+        password = secrets.token_urlsafe(12)
+        say(f"Password, with any name: {password}", sys.stdout)
+    return Address(host, port, password or "")
+
+
+def serve(places: Places, at: Address, paint: Sequence[str], deepen: Sequence[str], jobs: int) -> None:
+    """Serve the studio until it is interrupted.
+
+    Args:
+        places: of the studio.
+        at: where to listen.
+        paint: command that carries out an order.
+        deepen: command that writes a picture of 16 bits.
+        jobs: runs that are painted at a time.
+
+    Raises:
+        InputError: the port or the folder is taken; or Gradio is missing.
+    """
+    prepare_environment(places)
+    try:
+        import gradio  # noqa: F401
+        import uvicorn
+    except ImportError:
+        raise InputError(NOT_INSTALLED) from None
+    from style_transfer.studio.app import make_app
+    from style_transfer.studio.painter import Painter
+
+    listener = listen(at)
+    with listener, locked(places):
+        painter = Painter(places, paint, jobs)
+        app = make_app(places, painter, at, deepen)
+        painter.start()
+        port = listener.getsockname()[1]
+        shown = f"[{at.host}]" if ":" in at.host else at.host
+        say(f"Studio: http://{shown}:{port}/  (Ctrl-C ends it)", sys.stdout)
+        config = uvicorn.Config(
+            app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=2
+        )
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            painter.close()
+
+
+def prepare_environment(places: Places) -> None:
+    """What Gradio reads as it is imported: no telemetry, and uploads in the studio's folder."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["GRADIO_TEMP_DIR"] = str(places.uploads)
+    os.environ.pop("GRADIO_SHARE", None)
+
+
+def listen(at: Address) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        InputError: it cannot be had.
+    """
+    try:
+        family, _, _, _, where = socket.getaddrinfo(at.host, at.port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(where)
+        listener.listen(128)
+    except OSError as error:
+        raise InputError(
+            f"--host, --port: expected an address of this machine that is free. "
+            f"Received: {at.host}, {at.port} ({error.strerror or error})"
+        ) from None
+    return listener
+
+
+def samples() -> dict[str, Path]:
+    """Pictures to try, where the program lies beside them."""
+    found = {name: ROOT / "samples" / file for name, file in SAMPLES.items()}
+    return {name: path for name, path in found.items() if path.is_file()}

@@ -1,0 +1,85 @@
+// The page's script: asks the server how the runs are, and shows it. Runs do not depend on it.
+
+import { element, text } from "./dom.js";
+import { Easel } from "./easel.js";
+import { Runs } from "./runs.js";
+
+const SOON = 1200; // milliseconds between two questions while something is painted
+const LATER = 3000;
+const HIDDEN = 10000; // while nobody looks
+const ACTIVE = ["waiting", "starting", "painting", "elsewhere"];
+
+class Page {
+  constructor(root) {
+    this.easel = new Easel(() => this.look());
+    this.runs = new Runs((key) => this.choose(key));
+    this.lost = element("p", { class: "lost", role: "alert", text: text("lost"), hidden: true });
+    root.append(this.lost, this.easel.root, this.runs.root);
+    this.chosen = new URLSearchParams(location.hash.slice(1)).get("run");
+    this.first = true;
+    document.addEventListener("visibilitychange", () => document.hidden || this.look());
+    this.look();
+  }
+
+  choose(key) {
+    this.chosen = key;
+    history.replaceState(null, "", `#run=${key}`);
+    this.mark = null;
+    this.look();
+  }
+
+  /** Ask now; the next question follows by itself. */
+  async look() {
+    clearTimeout(this.timer);
+    const asked = (this.asked = {});
+    let pause = LATER;
+    try {
+      const headers = this.mark ? { "if-none-match": this.mark } : {};
+      const query = this.chosen ? `?run=${encodeURIComponent(this.chosen)}` : "";
+      const answer = await fetch(`/studio/state${query}`, { headers, cache: "no-store" });
+      if (asked !== this.asked) return;
+      if (answer.status === 200) {
+        this.state = await answer.json();
+        this.mark = answer.headers.get("etag");
+        this.show(this.state);
+      } else if (answer.status !== 304) throw new Error(answer.status);
+      this.lost.hidden = true;
+      if (this.state.runs.some((run) => ACTIVE.includes(run.status))) pause = SOON;
+    } catch {
+      if (asked !== this.asked) return;
+      this.lost.hidden = false;
+    }
+    this.timer = setTimeout(() => this.look(), document.hidden ? HIDDEN : pause);
+  }
+
+  show(state) {
+    if (this.first && !this.chosen) {
+      const active = state.runs.find((run) => ["starting", "painting"].includes(run.status));
+      this.first = false;
+      if (active) {
+        this.choose(active.key);
+        return;
+      }
+    }
+    this.first = false;
+    this.runs.show(state.runs, this.chosen);
+    this.easel.show(state.run);
+  }
+}
+
+/** Gradio puts the place of the easel on the page when it is ready. */
+function begin() {
+  const root = document.getElementById("studio");
+  if (!root || root.childElementCount) return Boolean(root);
+  const page = new Page(root);
+  window.showRun = (key) => {
+    page.choose(key);
+    if (matchMedia("(max-width: 860px)").matches) root.scrollIntoView({ behavior: "smooth" });
+  };
+  return true;
+}
+
+if (!begin()) {
+  const observer = new MutationObserver(() => begin() && observer.disconnect());
+  observer.observe(document.documentElement, { childList: true, subtree: true });
+}
