@@ -28,7 +28,8 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     resized = np.empty((1, *size, 3), np.float32)
     for channel in range(3):
         picture = Image.fromarray(np.ascontiguousarray(image[0, :, :, channel]))
-        resized[0, :, :, channel] = picture.resize(size[::-1], Image.Resampling.BICUBIC)
+        picture = picture.resize(size[::-1], Image.Resampling.BICUBIC)
+        resized[0, :, :, channel] = np.asarray(picture)
     return resized
 
 

@@ -180,10 +180,10 @@ def check_memory(force: bool) -> Callable:
         fitting = largest_rows(settings, rows / columns, styles, usable)
         option = "--print" if settings.print else "--size" if settings.size else "--height"
         largest = fitting if not settings.size else round(fitting * max(1, columns / rows))
-        largest = f"{largest} rows" if settings.print else largest
+        unit = " rows" if settings.print else ""
         raise InputError(
-            f"{option}: expected at most {largest} here, or --force: {columns} x {rows} needs "
-            f"about {needed / GIB:.1f} GiB of memory, and {usable / GIB:.1f} GiB are there. "
+            f"{option}: expected at most {largest}{unit} here, or --force: {columns} x {rows} "
+            f"needs about {needed / GIB:.1f} GiB of memory, and {usable / GIB:.1f} GiB are there. "
             f"Received: {settings.print or settings.size or settings.height}"
         )
 

@@ -9,7 +9,7 @@ and backward, a window gives its share of the gradient by the picture.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -117,7 +117,7 @@ class Passes:
 
     def is_centered(self, layer: str) -> bool:
         """Whether a layer's style loss looks at means and covariances."""
-        return losses.STYLE_LOSSES[self.style_layers[layer]].statistic is losses.moments
+        return losses.STYLE_LOSSES[self.style_layers[layer]].centered
 
     def content_features(self, window: np.ndarray) -> list[np.ndarray]:
         """Features of a window (1, h, w, 3) at the content layers, float32."""
@@ -133,31 +133,20 @@ class Passes:
         """
         return self._sums(window, *(inputs[name] for name in self._of_sums))
 
-    def added_up(
-        self,
-        masks: LayerMasks,
-        image: np.ndarray,
-        centers: Arrays,
-        contents: Callable | None = None,
-    ) -> dict:
+    def added_up(self, found: Iterable[Sequence[np.ndarray]], centers: Arrays) -> dict:
         """The sums over all tiles of an image, added up in the order of the tiles.
 
         Args:
-            masks: of the image's tiles.
-            image: float32 (1, H, W, 3).
+            found: what `sums` gave for each tile.
             centers: c by layer, float32 (regions, N).
-            contents: from a tile to the inputs `content LAYER`; None where there are none.
 
         Returns:
             `Sums` by (layer, region), and Σ(F − P)² by content layer.
         """
         names = list(self.sum_names())
         totals: dict[tuple[str, str, int], Any] = dict.fromkeys(names, 0.0)
-        fixed = {f"center {layer}": center for layer, center in centers.items()}
-        for tile in masks.grid.tiles:
-            inputs = fixed | masks.of(tile) | (contents(tile) if contents else {})
-            found = self.sums(image[tile.window], inputs)
-            for name, value in zip(names, found, strict=True):
+        for values in found:
+            for name, value in zip(names, values, strict=True):
                 totals[name] = totals[name] + value.astype(np.float64)
         sums: dict = {layer: totals["content", layer, 0] for layer in self.content_layers}
         for layer in self.style_layers:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
 
-from style_transfer import backends, losses
-from style_transfer.errors import InputError, RunStopped
+from style_transfer import backends
+from style_transfer.errors import InputError
+from style_transfer.gaussians import Moments, gaussian_of
 from style_transfer.grid import Grid, channels_of
 from style_transfer.memory import why_not_in_tiles
 from style_transfer.passes import LayerMasks, Passes, Sums
 from style_transfer.settings import Settings
 from style_transfer.targets import (
-    ContentTargets,
     Masks,
     Place,
     StyleTargets,
@@ -27,60 +26,32 @@ from style_transfer.targets import (
     style_layers_in_use,
     style_targets,
 )
+from style_transfer.tile_map import TileMap, Tiling
 
 if TYPE_CHECKING:
     from style_transfer.network import FeatureExtractor
 
 
-@dataclass
-class FeaturesOnDisk:
-    """Features of the content image at one layer, window by window, in a file without a name.
-
-    They are read twice an evaluation.
+@dataclass(frozen=True)
+class TiledTargets(Targets):
+    """What a combination image in tiles is compared with, and those who compute its tiles.
 
     Attributes:
-        folder: where the file is; None: the system's folder for such files.
-        energy: ΣP² over the positions of all cores, in float64.
+        energies: ΣP² of the content's features by layer, in float64.
+        tiles: the tiles; to be closed after the last evaluation.
     """
 
-    folder: Path | None
-    energy: float = 0.0
-    _file: Any = None  # an unnamed temporary file
-    _places: list[tuple[int, tuple[int, ...], type]] = field(default_factory=list)
-
-    def append(self, features: np.ndarray) -> None:
-        """Keep the next window's features, float32 (1, h, w, N)."""
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115
-        bits = np.ascontiguousarray(features, np.float32).view(np.uint32)
-        if not (bits & 0xFFFF).any():  # all that a network in bfloat16 says
-            bits = (bits >> 16).astype(np.uint16)
-        self._places.append((self._file.tell(), features.shape, bits.dtype.type))
-        try:
-            self._file.write(bits)
-            self._file.flush()
-        except OSError as error:
-            raise RunStopped(f"not enough disk for the content's features: {error}") from None
-
-    def window(self, number: int) -> np.ndarray:
-        """The features of a window, float32 (1, h, w, N)."""
-        start, shape, kind = self._places[number]
-        bits = np.empty(shape, kind)
-        self._file.seek(start)
-        self._file.readinto(bits)
-        if kind is np.uint16:
-            bits = bits.astype(np.uint32) << 16
-        return bits.view(np.float32)
+    energies: dict[str, float] = field(default_factory=dict)
+    tiles: TileMap | None = None
 
 
 def make_tiled_targets(
     network: FeatureExtractor,
     images: list[np.ndarray],
     settings: Settings,
-    tile: int,
+    tiling: Tiling,
     masks: list[Masks] | None = None,
-    folder: Path | None = None,
-) -> Targets:
+) -> TiledTargets:
     """Targets at one size, as `targets.make_targets` makes them, for `tiles.make_tiled_objective`.
 
     Args:
@@ -88,9 +59,8 @@ def make_tiled_targets(
         images: content image, then style images, float32 (1, H, W, 3), BGR minus mean. A style
             image larger than a window is looked at in tiles.
         settings: layers and kinds of losses.
-        tile: side of a tile, in pixels.
+        tiling: how tiles are computed.
         masks: regions of each image, in the same order.
-        folder: for the content's features; see `FeaturesOnDisk`.
 
     Returns:
         Targets whose content features are on disk, and whose images are empty where nobody looks at
@@ -102,15 +72,24 @@ def make_tiled_targets(
     """
     refuse_what_is_no_sum(settings)
     styles = tuple(
-        _style_targets(network, image, settings, tile, shared_regions(masks, style))
+        _style_targets(network, image, settings, tiling.tile, shared_regions(masks, style))
         for style, image in enumerate(images[1:])
     )
-    content = _content_targets(network, images[0], settings, tile, folder)
+    grid = grid_of(network, images[0], settings, tiling.tile)
+    regions = masks[0] if masks else {}
+    at: list[np.ndarray | None] = [*regions.values()] or [None]
+    tiles = TileMap(network, settings, grid, at, images[0], tiling)
+    energies = dict.fromkeys(Passes(network, settings).content_layers, 0.0)
+    for _, found in tiles.ask("energy") if energies else []:
+        for layer, energy in zip(energies, found, strict=True):
+            energies[layer] += float(energy)
     # Their sizes are all that is asked for later; only balancing starts at the content image.
     sizes = [np.broadcast_to(np.float32(0), image.shape) for image in images]
     if settings.auto_weights:
         sizes[0] = images[0]
-    return Targets(tuple(sizes), content, styles, masks[0] if masks else {})
+    return TiledTargets(
+        tuple(sizes), styles=styles, regions=regions, energies=energies, tiles=tiles
+    )
 
 
 def refuse_what_is_no_sum(settings: Settings) -> None:
@@ -123,21 +102,6 @@ def grid_of(network: FeatureExtractor, image: np.ndarray, settings: Settings, ti
     """The tiles of an image (1, H, W, 3)."""
     layers = tuple(network.stages)
     return Grid(image.shape[1:3], tile, settings.network, layers, settings.borders)
-
-
-def _content_targets(
-    network: FeatureExtractor, image: np.ndarray, settings: Settings, tile: int, folder: Path | None
-) -> ContentTargets:
-    """Features of the content image at the content layers, on disk."""
-    passes, grid = Passes(network, settings), grid_of(network, image, settings, tile)
-    kept = {layer: FeaturesOnDisk(folder) for layer in passes.content_layers}
-    for window in grid.tiles if kept else []:
-        found = passes.content_features(image[window.window])
-        for (layer, features), values in zip(kept.items(), found, strict=True):
-            features.append(values)
-            core = values[0][grid.core(window, layer)]
-            features.energy += float(np.sum(np.square(core), dtype=np.float64))
-    return ContentTargets(kept)
 
 
 def _style_targets(
@@ -160,17 +124,23 @@ def _statistics(passes: Passes, masks: LayerMasks, image: np.ndarray, region) ->
     centers = {
         layer: np.zeros((1, channels_of(layer)), np.float32) for layer in passes.style_layers
     }
-    sums = passes.added_up(masks, image, centers)
+
+    def found() -> Iterator[list[np.ndarray]]:
+        fixed = {f"center {layer}": center for layer, center in centers.items()}
+        for tile in masks.grid.tiles:
+            yield passes.sums(image[tile.window], fixed | masks.of(tile))
+
+    sums = passes.added_up(found(), centers)
     if any(map(passes.is_centered, centers)):  # once more, around the mean
         for layer, center in centers.items():
             center += sums[layer, 0].first / max(masks.positions(layer, 0), 1)
-        sums = passes.added_up(masks, image, centers)
-    found = {}
+        sums = passes.added_up(found(), centers)
+    statistics = {}
     for layer, kind in passes.style_layers.items():
         count = masks.positions(layer, 0)
         with backends.float64():
-            found[Place(region, kind, layer)] = _target(kind, sums[layer, 0], count)
-    return found
+            statistics[Place(region, kind, layer)] = _target(kind, sums[layer, 0], count)
+    return statistics
 
 
 def _target(kind: str, sums: Sums, count: int):
@@ -180,5 +150,5 @@ def _target(kind: str, sums: Sums, count: int):
     if kind == "gram":
         return ops.convert_to_tensor((sums.second / count).astype(np.float32))
     mean, covariance = (ops.convert_to_tensor(x.astype(np.float32)) for x in sums.moments(count))
-    found = losses.Moments(mean, covariance)
-    return found if kind == "moments" else losses.Gaussian(mean, losses.square_root(covariance))
+    found = Moments(mean, covariance)
+    return found if kind == "moments" else gaussian_of(found, count)

@@ -19,12 +19,12 @@ from style_transfer import backends, losses
 from style_transfer.backends import value_and_grad
 from style_transfer.balance import balanced_by_norms, under_soft_noise
 from style_transfer.events import TERMS
-from style_transfer.grid import Tile, bands, channels_of
+from style_transfer.grid import bands, channels_of
 from style_transfer.objective import LossWeights, make_loss_weights, term_of
 from style_transfer.passes import Arrays, LayerMasks, Passes, Sums
 from style_transfer.settings import Settings
-from style_transfer.targets import Place, StyleTargets, Targets, style_losses_at, style_shares
-from style_transfer.tiled_targets import grid_of, refuse_what_is_no_sum
+from style_transfer.targets import Place, StyleTargets, style_losses_at, style_shares
+from style_transfer.tiled_targets import TiledTargets, refuse_what_is_no_sum
 
 if TYPE_CHECKING:
     from style_transfer.network import FeatureExtractor
@@ -32,27 +32,26 @@ if TYPE_CHECKING:
 
 def make_tiled_objective(
     network: FeatureExtractor,
-    targets: Targets,
+    targets: TiledTargets,
     settings: Settings,
-    tile: int,
     loss_weights: LossWeights | None = None,
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """The loss of a combination image and its gradient, as `objective.make_objective` gives them.
 
     Args:
         network: gives features for all layers that `settings` names.
-        targets: of `make_tiled_targets`, with the same tile.
+        targets: of `make_tiled_targets`.
         settings: losses, their layers, normalization and weights.
-        tile: side of a tile, in pixels.
         loss_weights: of the parts of the loss, instead of `make_loss_weights(settings)`.
 
     Raises:
         InputError: a choice that cannot be computed in tiles.
     """
-    loss = TiledLoss(network, targets, settings, tile)
+    loss = TiledLoss(network, targets, settings)
     weights = loss_weights or make_loss_weights(settings)
 
     def objective(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        loss.tiles.begin(image)
         parts, slopes = loss.parts(image)
         variation, gradient = loss.variation(image)
         gradient *= weights["total_variation"]
@@ -66,10 +65,10 @@ def make_tiled_objective(
 
 
 def balanced_loss_weights_in_tiles(
-    network: FeatureExtractor, targets: Targets, settings: Settings, tile: int
+    network: FeatureExtractor, targets: TiledTargets, settings: Settings
 ) -> LossWeights:
     """As `balance.balanced_loss_weights`, in tiles."""
-    loss = TiledLoss(network, targets, settings, tile)
+    loss = TiledLoss(network, targets, settings)
     image = under_soft_noise(targets.images[0], settings.seed)
     parts, slopes = loss.parts(image)
 
@@ -87,11 +86,12 @@ def balanced_loss_weights_in_tiles(
 class TiledLoss:
     """The parts of the loss of one size, in tiles; arguments as of `make_tiled_objective`."""
 
-    def __init__(self, network: FeatureExtractor, targets: Targets, settings: Settings, tile: int):
+    def __init__(self, network: FeatureExtractor, targets: TiledTargets, settings: Settings):
         refuse_what_is_no_sum(settings)
+        assert targets.tiles is not None
         self.targets, self.settings = targets, settings
         self.regions = list(targets.regions) or [None]
-        self.grid = grid_of(network, targets.images[0], settings, tile)
+        self.tiles, self.grid = targets.tiles, targets.tiles.grid
         self.passes = Passes(network, settings, len(self.regions))
         masks = [targets.regions.get(region) for region in self.regions]
         self.masks = LayerMasks(self.grid, self.passes.layers, masks)
@@ -112,7 +112,9 @@ class TiledLoss:
             (parts, slopes): values by name, as in `objective.make_loss_weights`, and what
             `add_gradient` needs to know of this image.
         """
-        sums = self.passes.added_up(self.masks, image, self._centers, self._contents)
+        fixed = {f"center {layer}": center for layer, center in self._centers.items()}
+        found = (values for _, values in self.tiles.ask("sums", image, fixed))
+        sums = self.passes.added_up(found, self._centers)
         parts, slopes = {}, {}
         for layer in self.passes.content_layers:
             factor = self._content_factor(layer)
@@ -143,25 +145,13 @@ class TiledLoss:
             weight = weights[f"{kind} {layer}"]
             fixed[f"A {layer}"] = (weight * maps).astype(np.float32)
             fixed[f"b {layer}"] = (weight * offsets).astype(np.float32)
-        for tile in self.grid.tiles:
-            inputs = fixed | self.masks.of(tile) | self._contents(tile)
-            gradient[tile.window] += self.passes.gradient(image[tile.window], inputs)
-
-    def _contents(self, tile: Tile) -> Arrays:
-        features = self._content_features()
-        return {f"content {x}": features[x].window(tile.number) for x in self.passes.content_layers}
-
-    def _content_features(self) -> dict:
-        content = self.targets.content
-        return content.features if content else {}
+        for tile, (slope,) in self.tiles.ask("gradient", image, fixed):
+            gradient[tile.window] += slope
 
     def _content_factor(self, layer: str) -> float:
-        features = self._content_features()[layer]
-        positions = np.prod(self.grid.layer_size(self.grid.size, layer))
-        channels = features.window(0).shape[-1]
-        layers = len(self.passes.content_layers)
-        scale = self.settings.loss_scale
-        return losses.content_factor(scale, features.energy, int(positions) * channels, layers)
+        values = int(np.prod(self.grid.layer_size(self.grid.size, layer))) * channels_of(layer)
+        energy, layers = self.targets.energies[layer], len(self.passes.content_layers)
+        return losses.content_factor(self.settings.loss_scale, energy, values, layers)
 
     def _center(self, layer: str, region) -> np.ndarray:
         """Near the mean of the features: the mean of a style's."""

@@ -20,7 +20,8 @@ from style_transfer.objective import make_objective
 from style_transfer.parsing import layers_in_use
 from style_transfer.presets import PRESETS, make_settings
 from style_transfer.targets import make_targets
-from style_transfer.tiled_targets import FeaturesOnDisk, grid_of, make_tiled_targets
+from style_transfer.tile_map import ContentFeatures, Tiling
+from style_transfer.tiled_targets import grid_of, make_tiled_targets
 from style_transfer.tiles import balanced_loss_weights_in_tiles, make_tiled_objective
 from style_transfer.vgg import Filters
 
@@ -65,8 +66,8 @@ def compare(network, settings, tile, images, image, **more):
     targets = make_targets(network, images, settings, masks)
     terms, gradient = make_objective(network, targets, settings)(image)
     assert len(grid_of(network, image, settings, tile).tiles) > 1
-    tiled = make_tiled_targets(network, images, settings, tile, masks)
-    found, slope = make_tiled_objective(network, tiled, settings, tile)(image)
+    tiled = make_tiled_targets(network, images, settings, Tiling(tile), masks)
+    found, slope = make_tiled_objective(network, tiled, settings)(image)
     assert found.dtype == slope.dtype == np.float32
     assert_allclose(found.sum(dtype=np.float64), terms.sum(dtype=np.float64), of_loss)
     assert_allclose(found, terms, 20 * of_loss)
@@ -192,8 +193,8 @@ def test_a_tile_as_large_as_the_picture_is_the_whole(filters):
     settings = make_settings(**SHALLOW)
     images, image = images_of((40, 52), (30, 36))
     network = network_for(filters, settings)
-    targets = make_tiled_targets(network, images, settings, 64)
-    terms, gradient = make_tiled_objective(network, targets, settings, 64)(image)
+    targets = make_tiled_targets(network, images, settings, Tiling(64))
+    terms, gradient = make_tiled_objective(network, targets, settings)(image)
     whole = make_objective(network, make_targets(network, images, settings), settings)
     expected, slope = whole(image)
     assert_allclose(terms, expected, LOSS)
@@ -204,8 +205,8 @@ def test_the_same_image_gives_the_same_bits(filters):
     settings = make_settings(**SHALLOW)
     images, image = images_of((70, 81), (60, 83))
     network = network_for(filters, settings)
-    targets = make_tiled_targets(network, images, settings, 32)
-    objective = make_tiled_objective(network, targets, settings, 32)
+    targets = make_tiled_targets(network, images, settings, Tiling(32))
+    objective = make_tiled_objective(network, targets, settings)
     for first, second in zip(objective(image), objective(image), strict=True):
         assert_array_equal(first, second)
 
@@ -215,8 +216,8 @@ def test_balanced_loss_weights(filters):
     images, _ = images_of((77, 90), (60, 83))
     network = network_for(filters, settings)
     whole = balanced_loss_weights(network, make_targets(network, images, settings), settings)
-    targets = make_tiled_targets(network, images, settings, 32)
-    tiled = balanced_loss_weights_in_tiles(network, targets, settings, 32)
+    targets = make_tiled_targets(network, images, settings, Tiling(32))
+    tiled = balanced_loss_weights_in_tiles(network, targets, settings)
     assert list(tiled) == list(whole)
     assert_allclose(list(tiled.values()), list(whole.values()), 1e-5)
 
@@ -230,8 +231,8 @@ def test_half_precision_is_as_near_as_two_ways_of_computing_the_whole(filters):
     for way in ("cached", "batch"):
         ways = dataclasses.replace(settings, targets=way)
         whole[way] = make_objective(network, make_targets(network, images, ways), ways)(image)
-    targets = make_tiled_targets(network, images, settings, 32)
-    terms, gradient = make_tiled_objective(network, targets, settings, 32)(image)
+    targets = make_tiled_targets(network, images, settings, Tiling(32))
+    terms, gradient = make_tiled_objective(network, targets, settings)(image)
     # At least what roundings in the last of 8 bits, 4e-3, leave in a sum and in a vector.
     least = max(distance(whole["cached"][0], whole["batch"][0]), 2e-5)
     assert distance(terms, whole["batch"][0]) <= least
@@ -255,23 +256,27 @@ def test_what_is_no_sum_over_positions_is_refused_in_one_line(filters, choices):
     settings = make_settings(**SHALLOW, histogram_layers="block1_conv1", **choices)
     network = network_for(filters, settings)
     with pytest.raises(InputError, match=r"^--tile: expected .* Received: .*$") as refused:
-        make_tiled_targets(network, images_of((70, 81), (60, 83))[0], settings, 32)
+        make_tiled_targets(network, images_of((70, 81), (60, 83))[0], settings, Tiling(32))
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("bits", [32, 16])
 def test_features_on_disk_come_back_to_the_bit(tmp_path, bits):
     rng = np.random.default_rng(3)
-    kept, windows = FeaturesOnDisk(tmp_path), []
+    windows = []
     for rows in (5, 3):
         features = rng.normal(0, 100, (1, rows, 4, 8)).astype(np.float32)
         if bits == 16:
             features = (features.view(np.uint32) & 0xFFFF0000).view(np.float32)
-        windows.append(features)
-        kept.append(features)
-    assert kept._file.seek(0, 2) == sum(x.size for x in windows) * bits // 8
-    for number in (1, 0):
-        assert_array_equal(kept.window(number), windows[number])
+        windows.append([features, features[:, ::-1]])
+    asked = []
+    kept = ContentFeatures(tmp_path, lambda tile: asked.append(tile.number) or windows[tile.number])
+    tiles = Grid((200, 100), 32, "vgg19", ("block2_conv1",), "zeros").tiles
+    for number in (1, 0, 1, 0):
+        for found, expected in zip(kept.of(tiles[number]), windows[number], strict=True):
+            assert_array_equal(found, expected)
+    assert asked == [1, 0]
+    assert kept._file.seek(0, 2) == sum(x.size for pair in windows for x in pair) * bits // 8
     assert list(tmp_path.iterdir()) == []  # nothing is left, whatever happens
 
 
@@ -279,5 +284,5 @@ def test_choices_of_the_whole_are_not_changed(filters):
     settings = make_settings(**SHALLOW)
     images, _ = images_of((70, 81), (60, 83))
     before = dataclasses.asdict(settings)
-    make_tiled_targets(network_for(filters, settings), images, settings, 32)
+    make_tiled_targets(network_for(filters, settings), images, settings, Tiling(32))
     assert dataclasses.asdict(settings) == before

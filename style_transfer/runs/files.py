@@ -63,6 +63,16 @@ class RunFiles:
         return [self.state / f"snapshot_{number}" for number in range(2)]
 
     @property
+    def tiles(self) -> Path:
+        """Tiles of the evaluation in progress, see kept_tiles.py."""
+        return self.state / "tiles"
+
+    @property
+    def journals(self) -> list[Path]:
+        """What an exact resume within a size needs; it goes with the size."""
+        return [self.journal, *self.snapshots, self.tiles]
+
+    @property
     def lock(self) -> Path:
         """Held by the process that paints."""
         return self.state / "lock"

@@ -124,6 +124,20 @@ class Record:
         start = [self.start] if self.start else []
         return [self.content, *self.styles, *start, *self.masks]
 
+    def key_of_answers(self, size: Size) -> str:
+        """Digest of all that what the objective answers at a size depends on, but for the image."""
+        settings = dataclasses.asdict(self.settings)
+        del settings["iter"]
+        assert self.filters is not None  # they are loaded before the first size
+        depends_on = {
+            "settings": settings,
+            "pictures": [picture.sha256 for picture in self.pictures],
+            "filters": [self.filters.sha256, self.filters.convention],
+            "size": [size.rows, size.columns, size.first_iteration],
+            "environment": self.versions[-1:],
+        }
+        return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+
     def to_json(self) -> str:
         """The text of PREFIX.json."""
         content = {"program": PROGRAM, "version": VERSION, **dataclasses.asdict(self)}

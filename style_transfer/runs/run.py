@@ -1,10 +1,8 @@
 """A run: which sizes are still to be painted, and its record, journal and pictures on disk."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -41,8 +39,8 @@ Render = Callable[[np.ndarray, type], np.ndarray]
 class Optimization(Protocol):
     """What a run asks of an evaluator."""
 
-    best: np.ndarray
-    last_loss: float
+    @property
+    def best(self) -> np.ndarray: ...
 
 
 class Run:
@@ -71,6 +69,7 @@ class Run:
         self.files = files
         self.options = options
         self.journal: Journal | Snapshots | None = None  # of the current size
+        self.resources = ExitStack()  # closed when the run ends
         self._render = render
         self._listeners = listeners
         self._saved = options.done or 0  # iterations whose files are on disk
@@ -119,6 +118,7 @@ class Run:
             self.image(done - 1)
 
     def __exit__(self, kind: type | None, error: object, traceback: object) -> None:
+        self.resources.close()
         self._close_journal()
         is_stop = isinstance(error, StopRun | KeyboardInterrupt)
         if is_stop and self._begun and self.record.status == "running":
@@ -249,28 +249,14 @@ class Run:
 
     # The journal
 
-    def _journal_key(self, size: Size) -> str:
-        record = self.record
-        settings = dataclasses.asdict(record.settings)
-        del settings["iter"]
-        assert record.filters is not None  # they are loaded before the first size
-        depends_on = {
-            "settings": settings,
-            "pictures": [picture.sha256 for picture in record.pictures],
-            "filters": [record.filters.sha256, record.filters.convention],
-            "size": [size.rows, size.columns, size.first_iteration],
-            "environment": record.versions[-1:],
-        }
-        return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
-
     def _journal_of(self, size: Size) -> Journal | Snapshots:
         """Every answer, or, where they would be too many bytes, the optimizer's own state."""
         assert self.files is not None
         if not self.in_place(size):
-            return Journal(self.files.journal, self._journal_key(size))
+            return Journal(self.files.journal, self.record.key_of_answers(size))
         index = self.record.sizes.index(size)
-        before = self._journal_key(self.record.sizes[index - 1]) if index else None
-        return Snapshots(self.files.snapshots, self._journal_key(size), before)
+        before = self.record.key_of_answers(self.record.sizes[index - 1]) if index else None
+        return Snapshots(self.files.snapshots, self.record.key_of_answers(size), before)
 
     def _close_journal(self) -> None:
         if self.journal:
@@ -280,7 +266,7 @@ class Run:
     def _drop_journal(self) -> None:
         self._close_journal()
         if self.files:
-            for path in [self.files.journal, *self.files.snapshots]:
+            for path in self.files.journals:
                 path.unlink(missing_ok=True)
 
     # Progress

@@ -43,7 +43,7 @@ def clear_for(
         _remove_result_of_another_format(files)
     if options.done is None:
         files.record.unlink(missing_ok=True)
-        for path in [files.journal, *files.snapshots]:
+        for path in files.journals:
             path.unlink(missing_ok=True)
     if options.done is None or options.done < len(record.iterations):
         _give_up_later(files, options.done or 0, not options.overwrite, say)

@@ -1,0 +1,94 @@
+"""The losses of a run at each of its sizes: of the whole picture or, above its memory, in tiles."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from style_transfer.balance import balanced_loss_weights
+from style_transfer.memory import methods_for
+from style_transfer.objective import make_objective
+from style_transfer.runs.kept_tiles import KeptTiles
+from style_transfer.tile_map import Crew, TileMap, Tiling
+from style_transfer.tiled_targets import TiledTargets, make_tiled_targets
+from style_transfer.tiles import balanced_loss_weights_in_tiles, make_tiled_objective
+
+if TYPE_CHECKING:
+    from style_transfer.network import FeatureExtractor
+    from style_transfer.runs.run import Run
+    from style_transfer.schedule import Size
+    from style_transfer.shared import Shared
+    from style_transfer.targets import Masks, Targets
+
+
+class RunLosses:
+    """Makes targets and objective of a run at any of its sizes.
+
+    Args:
+        run: whose record learns which sizes are painted in tiles.
+        network: that `shared` made last.
+        shared: keeps targets for later sizes and runs.
+        crew: who computes tiles; None: this process.
+    """
+
+    def __init__(
+        self, run: Run, network: FeatureExtractor, shared: Shared, crew: Crew | None = None
+    ):
+        self.run, self.network, self.shared = run, network, shared
+        self.crew = crew or Crew()
+        self._tiles: TileMap | None = None
+        run.resources.callback(self.close)
+        self.settings, record = run.record.settings, run.record
+        run.choose_methods(partial(methods_for, self.settings, record.sizes, len(record.styles)))
+
+    def targets(self, size: Size, images: list[np.ndarray], regions: list[Masks] | None) -> Targets:
+        """What the combination image is compared with.
+
+        Args:
+            size: of the run.
+            images: content image, then style images, float32 (1, H, W, 3), BGR minus mean.
+            regions: of each image, in the same order; None without masks.
+        """
+        self.close()
+        if not self.run.method(size).tile:
+            return self.shared.targets(images, self.settings, regions)
+        tiling = self._tiling(size)
+        targets = make_tiled_targets(self.network, images, self.settings, tiling, regions)
+        self._tiles = targets.tiles
+        return targets
+
+    def _tiling(self, size: Size) -> Tiling:
+        run, kept = self.run, None
+        if run.files and run.options.journal:
+            kept = KeptTiles(run.files.tiles, run.record.key_of_answers(size))
+        return Tiling(
+            run.method(size).tile,
+            run.files.prefix.parent if run.files else None,
+            self.crew,
+            kept,
+            on_pass=lambda done: run.tell(dataclasses.replace(done, size=size)),
+        )
+
+    def close(self) -> None:
+        """End those who compute the tiles of the last size."""
+        if self._tiles:
+            self._tiles.close()
+            self._tiles = None
+
+    def objective(self, size: Size, targets: Targets) -> Callable:
+        """The loss at a size: from an image, (1, H, W, 3), to (terms, gradient).
+
+        Args:
+            size: of the run.
+            targets: at this size.
+        """
+        make: Callable = make_objective
+        measure: Callable = balanced_loss_weights
+        if isinstance(targets, TiledTargets):
+            make, measure = make_tiled_objective, balanced_loss_weights_in_tiles
+        of = self.network, targets, self.settings
+        return make(*of, self.run.loss_weights(size, partial(measure, *of)))

@@ -1,0 +1,301 @@
+"""The tiles of one size, wherever they are computed: in this process, in several, on a cluster.
+
+Each tile is asked three things: for the energy of the content's features, for what it adds to the
+sums over all positions, and for its share of the gradient. Answers come in the order of the tiles,
+so that what is added up is the same to the bit for every number of workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from style_transfer import backends
+from style_transfer.cluster import Workers
+from style_transfer.errors import RunStopped
+from style_transfer.events import TilePass
+from style_transfer.grid import Grid, Tile
+from style_transfer.images import IMAGENET_MEAN
+from style_transfer.passes import Arrays, LayerMasks, Passes
+from style_transfer.runs.kept_tiles import KeptTiles
+from style_transfer.settings import Settings
+
+if TYPE_CHECKING:
+    from style_transfer.network import FeatureExtractor
+
+# A pass forward and backward takes about as long as three forward, until both have been measured.
+PASSES = {"sums": 1, "gradient": 3}
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who computes tiles; this process, unless it says otherwise.
+
+    Attributes:
+        workers: how many processes; None: as `cluster.Workers` chooses.
+        address: of a Ray cluster, or None.
+        make_network: makes the network in another process; needed with several. Goes there by
+            pickle.
+        memory: bytes that a worker needs, for the choice of their number.
+    """
+
+    workers: int | None = 1
+    address: str | None = None
+    make_network: Callable[[], FeatureExtractor] | None = None
+    memory: int | None = None
+
+    @property
+    def is_this_process(self) -> bool:
+        """Whether no other process is needed."""
+        return self.workers == 1 and self.address is None
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a size is computed in tiles.
+
+    Attributes:
+        tile: side of a tile, in pixels.
+        folder: for the content's features of tiles that this process computes; None: the system's
+            folder for such files.
+        crew: who computes them.
+        kept: keeps the tiles of the evaluation in progress, or None.
+        on_pass: called with a `TilePass` after each tile.
+    """
+
+    tile: int
+    folder: Path | None = None
+    crew: Crew = Crew()
+    kept: KeptTiles | None = None
+    on_pass: Callable[[TilePass], None] = lambda done: None
+
+
+@dataclass
+class ContentFeatures:
+    """Features of the content image, tile by tile, in a file without a name; made when asked for.
+
+    They are read twice an evaluation. Computing them anew would cost two passes forward more.
+
+    Args:
+        folder: where the file is; None: the system's folder for such files.
+        make: from a tile to its window's features, float32 (1, h, w, N), one array a layer.
+    """
+
+    folder: Path | None
+    make: Callable[[Tile], list[np.ndarray]]
+    _file: Any = None  # an unnamed temporary file
+    _places: dict[int, list[tuple[int, tuple[int, ...], type]]] = field(default_factory=dict)
+
+    def of(self, tile: Tile) -> list[np.ndarray]:
+        """The features of a tile's window, float32 (1, h, w, N) a layer."""
+        if tile.number not in self._places:
+            self._places[tile.number] = [self._write(features) for features in self.make(tile)]
+        return [self._read(*place) for place in self._places[tile.number]]
+
+    def _write(self, features: np.ndarray) -> tuple[int, tuple[int, ...], type]:
+        """Where the file has the features now: (start, shape, type)."""
+        bits = np.ascontiguousarray(features, np.float32).view(np.uint32)
+        if not (bits & 0xFFFF).any():  # all that a network in bfloat16 says
+            bits = (bits >> 16).astype(np.uint16)
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115
+            start = self._file.seek(0, 2)
+            self._file.write(bits)
+            self._file.flush()
+        except OSError as error:
+            raise RunStopped(f"not enough disk for the content's features: {error}") from None
+        return start, features.shape, bits.dtype.type
+
+    def _read(self, start: int, shape: tuple[int, ...], kind: type) -> np.ndarray:
+        bits = np.empty(shape, kind)
+        self._file.seek(start)
+        self._file.readinto(bits)
+        if kind is np.uint16:
+            bits = bits.astype(np.uint32) << 16
+        return bits.view(np.float32)
+
+
+class TileWorker:
+    """Computes tiles; see `TileMap` for what it is asked.
+
+    Args:
+        network: gives features for all layers that `settings` names.
+        settings: which losses there are.
+        grid: the tiles.
+        regions: bool (H, W) at the picture's size; None: all of it.
+        content: the content image's pixels, uint8 (1, H, W, 3), BGR.
+        folder: see `ContentFeatures`.
+    """
+
+    def __init__(
+        self,
+        network: FeatureExtractor,
+        settings: Settings,
+        grid: Grid,
+        regions: Sequence[np.ndarray | None],
+        content: np.ndarray,
+        folder: Path | None = None,
+    ):
+        self.grid = grid
+        self.passes = Passes(network, settings, len(regions))
+        self.masks = LayerMasks(grid, self.passes.layers, regions)
+        self._content = content
+        self._features = ContentFeatures(folder, self._features_of)
+
+    def __call__(self, item: tuple[str, int, np.ndarray | None], fixed: Arrays) -> list:
+        """The answer of a tile.
+
+        Args:
+            item: `energy`, `sums` or `gradient`; the tile's number; its window of the image.
+            fixed: inputs of the pass that are the same for all tiles.
+        """
+        question, number, window = item
+        tile = self.grid.tiles[number]
+        features = self._features.of(tile) if self.passes.content_layers else []
+        named = zip(self.passes.content_layers, features, strict=True)
+        if question == "energy":
+            return [self._energy(tile, layer, values) for layer, values in named]
+        assert window is not None
+        inputs = fixed | self.masks.of(tile) | {f"content {layer}": x for layer, x in named}
+        if question == "sums":
+            return self.passes.sums(window, inputs)
+        return [self.passes.gradient(window, inputs)]
+
+    def _energy(self, tile: Tile, layer: str, features: np.ndarray) -> np.ndarray:
+        """ΣP² over the core."""
+        core = features[0][self.grid.core(tile, layer)]
+        return np.array(np.sum(np.square(core), dtype=np.float64))
+
+    def _features_of(self, tile: Tile) -> list[np.ndarray]:
+        window = self._content[tile.window].astype(np.float32)
+        window -= IMAGENET_MEAN
+        return self.passes.content_features(window)
+
+
+@dataclass(frozen=True)
+class RemoteTileWorker:
+    """Makes a `TileWorker` in another process; goes there by pickle."""
+
+    make_network: Callable[[], FeatureExtractor]
+    settings: Settings
+    grid: Grid
+    regions: tuple[np.ndarray | None, ...]
+    content: np.ndarray
+
+    def __call__(self) -> TileWorker:
+        backends.start()
+        network = self.make_network()
+        return TileWorker(network, self.settings, self.grid, self.regions, self.content)
+
+
+class TileMap:
+    """Asks all tiles of one size, in order.
+
+    Args:
+        network: for this process.
+        settings: which losses there are.
+        grid: the tiles.
+        regions: bool (H, W) at the picture's size; None: all of it.
+        content: the content image, float32 (1, H, W, 3), BGR minus mean, of whole pixel values.
+        tiling: how.
+    """
+
+    def __init__(
+        self,
+        network: FeatureExtractor,
+        settings: Settings,
+        grid: Grid,
+        regions: Sequence[np.ndarray | None],
+        content: np.ndarray,
+        tiling: Tiling,
+    ):
+        self.grid, self._tiling = grid, tiling
+        pixels = np.rint(content + IMAGENET_MEAN).astype(np.uint8)
+        crew = tiling.crew
+        make: Callable
+        if crew.is_this_process:
+            worker = TileWorker(network, settings, grid, regions, pixels, tiling.folder)
+
+            def make() -> TileWorker:
+                return worker
+        else:
+            assert crew.make_network is not None
+            parts = crew.make_network, settings, grid, tuple(regions), pixels
+            make = RemoteTileWorker(*parts)
+        self._team = Workers(make, crew.workers, crew.address, crew.memory)
+        self._done, self._seconds = 0, dict.fromkeys(PASSES, 0.0)
+
+    def begin(self, image: np.ndarray) -> None:
+        """An evaluation of an image begins: `sums` will be asked, then `gradient`."""
+        self._done = 0
+        if self._tiling.kept:
+            self._tiling.kept.begin(image)
+
+    def ask(
+        self, question: str, image: np.ndarray | None = None, fixed: Arrays | None = None
+    ) -> Iterator[tuple[Tile, list[np.ndarray]]]:
+        """(tile, its answer), in the order of the tiles.
+
+        Args:
+            question: see `TileWorker`.
+            image: float32 (1, H, W, 3), of which each tile gets its window.
+            fixed: see `TileWorker`.
+
+        Raises:
+            RunStopped: a tile could not be computed.
+        """
+        tiles, kept = self.grid.tiles, self._tiling.kept
+        first = 0
+        while kept and first < len(tiles) and (found := kept.answer(f"{question} {first}")):
+            self._done += 1
+            yield tiles[first], found
+            first += 1
+        items = (
+            (question, tile.number, None if image is None else image[tile.window])
+            for tile in tiles[first:]
+        )
+        started = time.monotonic()
+        outcomes: Any = self._team.map_in_order(items, fixed or {}, lambda item: f"tile {item[1]}")
+        with contextlib.closing(outcomes):
+            for done, (tile, outcome) in enumerate(zip(tiles[first:], outcomes, strict=True), 1):
+                if outcome.failure:
+                    raise outcome.failure.error or RunStopped(outcome.failure.message)
+                if kept:
+                    kept.append(f"{question} {tile.number}", outcome.value)
+                self._measured(question, (time.monotonic() - started) / done)
+                yield tile, outcome.value
+
+    def close(self) -> None:
+        """End the workers."""
+        self._team.close()
+        if self._tiling.kept:
+            self._tiling.kept.close()
+
+    def _measured(self, question: str, seconds: float) -> None:
+        """Tiles of an evaluation take so many seconds: tell how long the rest takes."""
+        if question not in PASSES:
+            return
+        self._done += 1
+        self._seconds[question] = seconds
+        known = {name: x / PASSES[name] for name, x in self._seconds.items() if x}
+        usual = sum(known.values()) / len(known)
+        each = {name: self._seconds[name] or PASSES[name] * usual for name in PASSES}
+        count = len(self.grid.tiles)
+        left = {"sums": max(0, count - self._done), "gradient": min(count, 2 * count - self._done)}
+        self._tiling.on_pass(
+            TilePass(
+                self._done,
+                2 * count,
+                seconds,
+                left=sum(left[name] * each[name] for name in PASSES),
+                evaluation=count * sum(each.values()),
+            )
+        )
