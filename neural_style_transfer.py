@@ -48,25 +48,24 @@ def transfer(  # noqa: PLR0913 (its keywords are the choices of a user)
     Args:
         base: the content picture: a path, a PIL.Image, or an array, uint8 (H, W, 3).
         styles: the style picture, or a list of several.
-        prefix: beginning of the names of all files; a folder; None writes nothing.
+        prefix: beginning of the names of all files, or a folder for them; None writes nothing.
         preset: a key of `presets.PRESETS`.
         overwrite: replace an earlier run with the same prefix.
-        journal: keep what an exact resume needs while running.
-        force: run even where the memory seems too small.
-        quiet: print nothing; what differs from what was asked for becomes a Python warning.
+        journal: while running, keep what an exact resume needs.
+        force: run even if the memory seems too small.
+        quiet: print nothing; each substitute for what was asked for becomes a Python warning.
         on_event: called with every event of the run; see `style_transfer.events`.
-        objectives: as `vgg_objectives`, the default. `partial(vgg_objectives, shared=Shared())`
-            lets several calls have network and targets in common.
+        objectives: instead of `vgg_objectives`. `partial(vgg_objectives, shared=Shared())` lets
+            several calls share network and targets.
         **choices: fields of `Settings`, such as `height=256`.
 
     Returns:
-        (picture, record): a PIL.Image, 8 bits a channel whatever `output` is, and the `Record` that
-        PREFIX.json holds.
+        (picture, record): a PIL.Image of 8 bits a channel, and the `Record` in PREFIX.json.
 
     Raises:
         InputError: a ValueError whose message names the argument, what was expected and received.
         StopRun: a listener stopped the run.
-        RunStopped: the loss was no finite number, or the memory did not suffice.
+        RunStopped: the loss was not finite, or the memory did not suffice.
     """
     from style_transfer.inputs import Sources, given_start
     from style_transfer.memory import check_memory
@@ -102,18 +101,13 @@ def resume(  # noqa: PLR0913
         prefix: of the run.
         base: where the content picture is now, if it was moved away from the run.
         styles: where the style pictures are now, likewise.
-        from_iteration: go back to the image after this iteration. Later pictures are kept under a
+        from_iteration: go back to the image after this iteration; later pictures are kept under a
             new prefix.
         overwrite: remove later pictures instead; allow choices that change the loss, and pictures
             and filters that have changed since.
-        journal: as in `transfer`; so are `force`, `quiet`, `on_event` and `objectives`.
         **choices: `iter`, for more iterations; with `overwrite` any field of `Settings`.
 
-    Returns:
-        As `transfer`.
-
-    Raises:
-        InputError: there is no such run; or something changed that would make it another one.
+    The other arguments, the result and the errors are those of `transfer`.
     """
     from style_transfer.inputs import listed
     from style_transfer.memory import check_memory
@@ -132,10 +126,11 @@ def paint(run, inputs, objectives=None):
     """Paint what is left of a run, coarse to fine; see `transfer`."""
     from evaluator import Evaluator
     from preprocessing import flatness_remark, image_at_next_size, start_image
+    from style_transfer.descent import minimize_in_place
 
     settings = run.record.settings
     objective_at = (objectives or vgg_objectives)(run, inputs) if run.remaining else None
-    objective, shape, descended = None, None, None
+    objective, shape, moments = None, None, None
     for size in run.sizes():
         if size.shape != shape:
             objective, shape = objective_at(size), size.shape
@@ -145,8 +140,8 @@ def paint(run, inputs, objectives=None):
             run.remark(flatness_remark(inputs.start_image, size.shape, settings))
         else:
             image = image_at_next_size(image, inputs.start_image, size.shape, settings)
-        if run.in_place(size):
-            descended = paint_in_place(run, size, objective, image, descended)
+        if run.in_place(size):  # too large for L-BFGS
+            moments = minimize_in_place(run, size, objective, image, moments)
             continue
         precondition = settings.precondition if settings.optimizer == "lbfgs" else 0.0
         evaluated = partial(run.evaluated, size)
@@ -156,48 +151,8 @@ def paint(run, inputs, objectives=None):
     return run.picture_of(run.finish()), run.record
 
 
-def paint_in_place(run, size, objective, image, before):
-    """Paint one size that is too large for L-BFGS's memory; see `style_transfer.descent`.
-
-    Args:
-        run: which.
-        size: of it.
-        objective: at this size.
-        image: where it starts.
-        before: the optimizer's state after the size before, or None.
-
-    Returns:
-        The optimizer's state.
-    """
-    from style_transfer.descent import Descent, descend_in_place
-
-    settings, snapshots = run.record.settings, run.journal
-    run.say(
-        f"{size.columns} x {size.rows} with Adam instead of L-BFGS, which needs more memory than "
-        "there is (--memory GIB, or a smaller --height, keeps L-BFGS).",
-        warning=True,
-    )
-    descent = Descent(objective, image, size.iterations * settings.evaluations, settings.clip)
-    before = before or (snapshots and snapshots.load_before())
-    if before:
-        descent.carry_over(before)
-    with run.painting(size, descent):
-        return descend_in_place(
-            descent,
-            settings.evaluations,
-            snapshots,
-            partial(run.evaluated, size),
-            partial(run.iteration_done, size),
-        )
-
-
 def vgg_objectives(run, inputs, shared=None):
     """Load VGG with its filters, and make the losses that its features define.
-
-    Args:
-        run: whose record learns where the filters came from.
-        inputs: the pictures.
-        shared: a `style_transfer.shared.Shared`, where several runs have things in common.
 
     Returns:
         A function from a `Size` to the loss at that size, itself a function from an image,
@@ -207,34 +162,20 @@ def vgg_objectives(run, inputs, shared=None):
 
     start()
     from preprocessing import fitting_images, images_at, regions_at
-    from style_transfer.balance import balanced_loss_weights
-    from style_transfer.memory import methods_for
-    from style_transfer.objective import make_objective
     from style_transfer.runs.filters import filters_of_run
+    from style_transfer.runs.losses import RunLosses
     from style_transfer.shared import Shared
-    from style_transfer.tiled_targets import make_tiled_targets
-    from style_transfer.tiles import balanced_loss_weights_in_tiles, make_tiled_objective
 
     settings, shared = run.record.settings, shared or Shared()
     filters = filters_of_run(run, fitting_images(inputs.images, settings))
     network = shared.network(filters, settings, run.record.precision)
-    run.choose_methods(partial(methods_for, settings, run.record.sizes, len(inputs.styles)))
+    losses = RunLosses(run, network, shared)
 
     def objective_at(size):
-        tile = run.method(size).tile
         images = images_at(inputs.images, size.shape, settings)
         regions = regions_at(inputs.masks, inputs.images, size.shape, settings)
-        if tile:
-            folder = run.files.prefix.parent if run.files else None
-            targets = make_tiled_targets(network, images, settings, tile, regions, folder)
-            make = partial(make_tiled_objective, tile=tile)
-            balance = partial(balanced_loss_weights_in_tiles, tile=tile)
-        else:
-            targets = shared.targets(images, settings, regions)
-            make, balance = make_objective, balanced_loss_weights
-        measure = partial(balance, network, targets, settings)
-        weights = run.loss_weights(size, measure)
-        return make(network, targets, settings, loss_weights=weights)
+        targets = losses.targets(size, images, regions)
+        return losses.objective(size, targets)
 
     return objective_at
 
@@ -243,7 +184,7 @@ def minimize(evaluator, iterations: int, settings: Settings, on_iteration) -> No
     """Lower the loss from where the evaluator starts.
 
     L-BFGS is called once for all iterations, so that it keeps what it has learned about the
-    curvature; an iteration is a mark on its way, at which a picture is saved. Where it ends early,
+    curvature; an iteration is a mark on its way, at which a picture is saved. If it ends early,
     since rounding hides any further descent, it is called again from where it stands.
 
     Args:
@@ -268,6 +209,8 @@ def minimize(evaluator, iterations: int, settings: Settings, on_iteration) -> No
             on_iteration(evaluator.image_at(x), evaluator.last_loss)
 
     if settings.optimizer == "adam":
+        from style_transfer.adam import descend_with_adam
+
         x = descend_with_adam(evaluator, budget, settings, mark)
         mark(x, last=True)
         return
@@ -290,40 +233,8 @@ def minimize(evaluator, iterations: int, settings: Settings, on_iteration) -> No
         mark(x, last=True)
 
 
-def descend_with_adam(evaluator, steps: int, settings: Settings, mark):
-    """Take steps of Adam (Kingma and Ba, arXiv 1412.6980) from where the evaluator starts.
-
-    Args:
-        evaluator: an `Evaluator`.
-        steps: how many.
-        settings: `learning_rate` in pixel values, and `clip`.
-        mark: called with the variables after each step.
-
-    Returns:
-        The variables after the last step, flat, float32.
-    """
-    import keras
-    import numpy as np
-
-    from style_transfer.images import VALID_RANGE
-
-    variable = keras.Variable(evaluator.start.astype(np.float32), dtype="float32")
-    # Keras's epsilon, 1e-7, is more than a pixel's slope of a relative loss (4e-8 at 200 rows).
-    optimizer = keras.optimizers.Adam(settings.learning_rate, epsilon=1e-12)
-    for _ in range(steps):
-        x = keras.ops.convert_to_numpy(variable).astype(np.float64)
-        evaluator.loss(x)
-        gradient = evaluator.grads(x).astype(np.float32)
-        optimizer.apply([keras.ops.convert_to_tensor(gradient, "float32")], [variable])
-        if settings.clip:
-            pixels = keras.ops.convert_to_numpy(variable).reshape(-1, 3)
-            variable.assign(np.clip(pixels, *VALID_RANGE.T).ravel())
-        mark(keras.ops.convert_to_numpy(variable))
-    return keras.ops.convert_to_numpy(variable)
-
-
 def make_render(inputs, settings: Settings):
-    """How images become the pixels that are saved: (1, H, W, 3) to (H, W, 3), or 4 with alpha."""
+    """Makes the function from images, (1, H, W, 3), to pixels to be saved, (H, W, 3 or 4)."""
     import preprocessing
 
     def render(image, dtype):
@@ -337,16 +248,7 @@ def make_render(inputs, settings: Settings):
 
 
 def main(arguments: list[str] | None = None, objectives=None) -> int:
-    """The command line.
-
-    Args:
-        arguments: without the program's name; None takes those of the process.
-        objectives: as in `transfer`.
-
-    Returns:
-        An `ExitCode`: 0; 2 for input that cannot be used; 1 where the run had to stop; 130 or 143
-        after Ctrl-C or SIGTERM.
-    """
+    """The command line, by default the process's; returns an `ExitCode`."""
     from style_transfer.arguments import parse, preset_table
 
     def command(on_event: Listener) -> None:

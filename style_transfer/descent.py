@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,10 @@ from style_transfer.errors import NotFinite
 from style_transfer.events import TERMS
 from style_transfer.grid import bands
 from style_transfer.images import VALID_RANGE, resize_image
+from style_transfer.runs.journal import Journal
+from style_transfer.runs.run import Run
 from style_transfer.runs.snapshots import Snapshot, Snapshots
+from style_transfer.schedule import Size
 
 # By measuring where L-BFGS fits too (250 x 333, from 177 rows, 20 evaluations): the loss ends 0.3 %
 # above L-BFGS's with 4, 1.5 % with 3, 4.5 % with 2.
@@ -154,3 +158,39 @@ def descend_in_place(
         if complete:
             on_iteration(descent.best.copy(), descent.last_loss)
     return descent.snapshot
+
+
+def minimize_in_place(
+    run: Run, size: Size, objective: Callable, image: np.ndarray, before: Snapshot | None
+) -> Snapshot:
+    """Paint one size of a run, in place of the script's `minimize`.
+
+    Args:
+        run: which.
+        size: of it.
+        objective: at this size.
+        image: where it starts.
+        before: the optimizer's state after the size before, or None.
+
+    Returns:
+        The optimizer's state.
+    """
+    settings, snapshots = run.record.settings, run.journal
+    assert not isinstance(snapshots, Journal)  # a run keeps snapshots where it paints in place
+    run.say(
+        f"{size.columns} x {size.rows} with Adam instead of L-BFGS, which needs more memory than "
+        "there is (--memory GIB, or a smaller --height, keeps L-BFGS).",
+        warning=True,
+    )
+    descent = Descent(objective, image, size.iterations * settings.evaluations, settings.clip)
+    before = before or (snapshots.load_before() if snapshots else None)
+    if before:
+        descent.carry_over(before)
+    with run.painting(size, descent):
+        return descend_in_place(
+            descent,
+            settings.evaluations,
+            snapshots,
+            partial(run.evaluated, size),
+            partial(run.iteration_done, size),
+        )
