@@ -22,6 +22,8 @@ from benchmarks import common
 from style_transfer.console import say
 from style_transfer.vgg import kernel_shape, layer_names
 
+FEATURES = 8  # of the light objective: enough for the filters to matter
+
 
 def imagenet_path(home: Path, network: str) -> Path:
     """Where Keras keeps ImageNet's filters, below KERAS_HOME."""
@@ -113,23 +115,28 @@ def light_objectives(run, inputs):
 
 
 def light_objective(content: np.ndarray, style: np.ndarray, kernel: np.ndarray, weight: float):
-    """Squared distance from the content, Gram matrices of filtered colors, and their gradient."""
+    """Squared distance from the content, Gram matrices of filtered colors, and their gradient.
+
+    Both relative to their targets, as the program's own losses.
+    """
+    kernel = kernel[:, :FEATURES] / 100
 
     def gram(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        features = image.reshape(-1, 3).astype(np.float64) @ kernel / 100
+        features = image.reshape(-1, 3).astype(np.float64) @ kernel
         return features, features.T @ features / len(features)
 
     target = gram(style)[1]
+    by_style, by_content = weight / np.sum(target**2), 0.1 / np.sum(content.astype(np.float64) ** 2)
 
     def evaluate(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         time.sleep(0.005)  # so that kills fall between and inside evaluations
         away = image.astype(np.float64) - content
         features, found = gram(image)
         error = found - target
-        by_features = 4 * weight * features @ error / len(features)
-        gradient = 2e-3 * away + (by_features @ kernel.T / 100).reshape(image.shape)
-        terms = np.array([1e-3 * np.sum(away**2), weight * np.sum(error**2), 0], np.float32)
-        return terms, gradient.astype(np.float32)
+        by_features = 4 * by_style * features @ error / len(features)
+        gradient = 2 * by_content * away + (by_features @ kernel.T).reshape(image.shape)
+        terms = [by_content * np.sum(away**2), by_style * np.sum(error**2), 0]
+        return np.array(terms, np.float32), gradient.astype(np.float32)
 
     return evaluate
 
