@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from style_transfer.events import (
     RunBegun,
     Said,
     SizeBegun,
+    TilePass,
 )
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from style_transfer.runs.record import Record
 
+SECONDS_A_LINE = 60.0  # about tiles, where there is no bar
 LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 
@@ -76,7 +79,8 @@ class Console:
         self.bar: progress.Progress | None = None
         self.original = False
         self._iteration: int | None = None  # that the last evaluation belonged to
-        self._done = 0  # evaluations times pixels
+        self._done = 0.0  # evaluations times pixels
+        self._told = time.monotonic()  # when the last line about tiles was printed
 
     def __enter__(self) -> "Console":
         return self
@@ -93,6 +97,8 @@ class Console:
             self._say(event.line)
         elif isinstance(event, SizeBegun):
             self._count()
+        elif isinstance(event, TilePass):
+            self._tile_pass(event)
         elif isinstance(event, Evaluated):
             self._evaluated(event)
         elif isinstance(event, IterationDone):
@@ -122,6 +128,24 @@ class Console:
         assert self.record is not None  # a size comes after the run has begun
         pixels = {size.number: size.rows * size.columns for size in self.record.sizes}
         self._done = sum(pixels[entry.size] for entry in self.record.evaluations)
+
+    def _tile_pass(self, event: TilePass) -> None:
+        """Progress within an evaluation; without a bar, a line a minute."""
+        assert self.record is not None and event.size is not None
+        size, budget = event.size, event.size.iterations * self.record.settings.evaluations
+        done = sum(entry.size == size.number for entry in self.record.evaluations) % budget
+        left = event.left + event.evaluation * (budget - done - 1)
+        line = (
+            f"{size.columns} x {size.rows}, evaluation {done + 1} of {budget}, tile pass "
+            f"{event.number} of {event.count}: {duration(left)} left at this size"
+        )
+        if self.bar:
+            share = 1 - event.left / event.evaluation if event.evaluation else 0
+            completed = self._done + share * size.rows * size.columns
+            self.bar.update(self.task, completed=completed, description=line)
+        elif time.monotonic() - self._told > SECONDS_A_LINE:
+            self._told = time.monotonic()
+            self._say(line)
 
     def _say(self, line: str) -> None:
         if self.bar:
@@ -155,6 +179,14 @@ class Console:
             f"Iteration {event.number}: {event.size.columns} x {event.size.rows}, "
             f"loss {event.total:.4g}, {event.seconds:.1f} s{saved}"
         )
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: `35 s`, `12 min`, `3 h 20 min`."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def is_terminal(stream: TextIO | None) -> bool:

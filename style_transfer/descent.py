@@ -39,7 +39,7 @@ class Descent:
 
     Args:
         objective: from an image to (terms, gradient).
-        image: where it starts, float32 (1, H, W, 3).
+        image: where it starts, float32 (1, H, W, 3); it is changed in place.
         steps: how many there will be at this size.
         clip: keep pixel values within 0..255.
 
@@ -53,7 +53,7 @@ class Descent:
         self.objective, self.steps, self.clip = objective, steps, clip
         self.last_loss = np.inf
         zeros = {name: np.zeros_like(image) for name in ("first", "second")}
-        self.snapshot = Snapshot("", arrays={"image": image.copy(), "mean": image.copy(), **zeros})
+        self.snapshot = Snapshot("", arrays={"image": image, "mean": image.copy(), **zeros})
 
     @property
     def best(self) -> np.ndarray:
@@ -65,16 +65,20 @@ class Descent:
         return len(self.snapshot.terms)
 
     def carry_over(self, before: Snapshot) -> None:
-        """Begin with the moments of the size before.
+        """Begin with the moments of the size before, whose arrays are given up.
 
         A slope by a pixel is a share of the loss: with r times the pixels, 1/r of it.
         """
         arrays = self.snapshot.arrays
-        shape = arrays["image"].shape
-        ratio = arrays["first"].size / before.arrays["first"].size
-        arrays["first"] = resize_image(before.arrays["first"], shape[1:3]) / np.float32(ratio)
-        second = resize_image(np.sqrt(before.arrays["second"]), shape[1:3]) / np.float32(ratio)
-        arrays["second"] = np.square(second)
+        size = arrays["image"].shape[1:3]
+        first, second = (before.arrays[name] for name in ("first", "second"))
+        before.arrays.clear()
+        ratio = np.float32(arrays["image"].size / first.size)
+        arrays["first"] = resize_image(first, size)
+        arrays["first"] /= ratio
+        arrays["second"] = resize_image(np.sqrt(second), size)
+        arrays["second"] /= ratio
+        np.square(arrays["second"], out=arrays["second"])
         self.snapshot.steps = before.steps
 
     def step(self) -> tuple[np.ndarray, float]:

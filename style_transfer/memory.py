@@ -27,8 +27,11 @@ TARGETS = 0.72  # GiB a megapixel of a style image, while its targets are comput
 # L-BFGS-B keeps 10 pairs of vectors and 5 more, in float64: 600 bytes a pixel. Adam in place:
 # picture, two moments and the mean of its steps, 48.
 OPTIMIZER = {"lbfgs": 25 * 8 * 3 * 1e6 / GIB, "adam": 48 * 1e6 / GIB}  # GiB a megapixel
-# Of a picture in tiles: content image, combination image, gradient and their copies on the way.
-ARRAYS = 100 * 1e6 / GIB  # GiB a megapixel
+# Of a picture in tiles, beside the optimizer's: gradient, the last iteration's image, the content's
+# pixels; with L-BFGS also vectors in float64. GiB a megapixel.
+ARRAYS = {"lbfgs": 100 * 1e6 / GIB, "adam": 30 * 1e6 / GIB}
+# While targets are computed: content image and pixels, and the state of the size before.
+TARGET_ARRAYS = 50 * 1e6 / GIB
 STYLE_ARRAY = 15 * 1e6 / GIB  # a style's image and its pixels, GiB a megapixel
 TILES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)  # that `auto` chooses among
 # In smaller tiles L-BFGS takes longer for a step than Adam in large ones for several.
@@ -66,8 +69,8 @@ def bytes_by_method(settings: Settings, size: tuple[int, int], styles: int, meth
         return estimated_bytes(settings, size[0] * size[1], styles)
     megapixels, precision = size[0] * size[1] / 1e6, _precision(settings)
     evaluation = IN_TILES[precision] * window_pixels(settings, size, method.tile) / 1e6
-    arrays = ARRAYS + STYLE_ARRAY * settings.style_scale**2 * styles
-    growing = (arrays + OPTIMIZER[method.optimizer]) * megapixels
+    targets = TARGET_ARRAYS + STYLE_ARRAY * settings.style_scale**2 * styles
+    growing = max(ARRAYS[method.optimizer] + OPTIMIZER[method.optimizer], targets) * megapixels
     return round((LIBRARIES[precision] + evaluation + growing) * GIB)
 
 
