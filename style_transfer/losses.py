@@ -16,6 +16,15 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
+from style_transfer.gaussians import (
+    Deviations,
+    Gaussian,
+    Moments,
+    gaussian,
+    moments,
+    spread,
+    wasserstein,
+)
 from style_transfer.histograms import histogram_match, quantiles
 
 # A target without energy (a black picture) must not divide by zero; features are of order 1 to 1e4.
@@ -23,8 +32,6 @@ EPSILON = 1e-12
 # Makes `--tv_weight 1`, the original's default, a light smoothing beside relative terms of order
 # 0.01 to 1 (measured on seven pairs of pictures).
 TOTAL_VARIATION_SHARE = 4e-4
-# Directions in which two pictures' features share less of the largest variance are empty.
-EMPTY = 1e-12
 
 
 def flat(features):
@@ -152,21 +159,6 @@ def gram_loss(gram, target, at: LayerScale):
     return factor * squared_error(gram, target)
 
 
-class Moments(NamedTuple):
-    """Mean (N,) and covariance (N, N) of features over positions."""
-
-    mean: Any
-    covariance: Any
-
-
-def moments(features) -> Moments:
-    """Mean and covariance of features (1, H, W, N) over positions."""
-    matrix = flat(features)
-    mean = ops.mean(matrix, axis=0)
-    centered = matrix - mean
-    return Moments(mean, ops.matmul(ops.transpose(centered), centered) / matrix.shape[0])
-
-
 def moments_loss(found: Moments, target: Moments, at: LayerScale):
     """Squared errors of each channel's mean and variance, in `relative` by the targets' energy."""
     variance = ops.diagonal(found.covariance)
@@ -179,72 +171,11 @@ def moments_loss(found: Moments, target: Moments, at: LayerScale):
     return error + spread
 
 
-class Gaussian(NamedTuple):
-    """Mean (N,) and symmetric square root of the covariance (N, N)."""
-
-    mean: Any
-    root: Any
-
-
-def gaussian(features) -> Gaussian:
-    """The normal distribution fitted to features (1, H, W, N)."""
-    mean, covariance = moments(features)
-    return Gaussian(mean, square_root(covariance))
-
-
-def square_root(covariance):
-    """The symmetric square root of a positive semidefinite matrix (N, N).
-
-    In float64, with `@` and `relu`: where Keras's `matmul` and `maximum` bring types together, they
-    turn float64 into float32 on PyTorch and JAX.
-    """
-    values, vectors = ops.eigh(ops.cast(covariance, "float64"))
-    roots = _roots(values)
-    return ops.cast((vectors * roots) @ ops.transpose(vectors), "float32")
-
-
-def _roots(values):
-    """Square roots of eigenvalues; those that rounding makes negative count as 0."""
-    return ops.sqrt(ops.relu(values))
-
-
-def wasserstein(found: Moments, target: Gaussian):
-    """Squared Wasserstein-2 distance between Gaussians fitted to two pictures' features.
-
-    ‖μ − μ_S‖² + tr(C + C_S − 2·(C_S^½ C C_S^½)^½) (Olkin and Pukelsheim, 1982).
-
-    Args:
-        found: μ, (N,), and C, (N, N), of the combination image.
-        target: μ_S and C_S^½ of the style image.
-
-    Returns:
-        A scalar, in squared features.
-    """
-    own_mean, covariance = found
-    mean, root = target
-    # In float64: roots of what float32 leaves of the many empty directions would add up.
-    wide = ops.cast(root, "float64")
-    between = wide @ ops.cast(covariance, "float64") @ wide
-    values, vectors = ops.eigh(ops.stop_gradient((between + ops.transpose(between)) / 2))
-    roots = _roots(values)
-    # d tr(…)^½ = tr(½ C_S^½ (…)^-½ C_S^½ dC). Written out, since directions that are empty have no
-    # slope, and the derivative of eigenvectors divides by differences of eigenvalues.
-    full = values > ops.max(values) * EMPTY
-    inverse = 0.5 / ops.where(full, roots, ops.ones_like(roots))
-    inverse = ops.where(full, inverse, ops.zeros_like(inverse))
-    half = wide @ vectors
-    slope = ops.cast((half * inverse) @ ops.transpose(half), "float32")
-    cross = ops.cast(ops.sum(roots), "float32")
-    cross = cross + ops.sum(slope * (covariance - ops.stop_gradient(covariance)))
-    spread = ops.sum(ops.square(root)) + ops.trace(covariance)
-    return squared_error(own_mean, mean) + spread - 2 * cross
-
-
-def wasserstein_loss(found: Moments, target: Gaussian, at: LayerScale):
+def wasserstein_loss(found: Moments | Deviations, target: Gaussian, at: LayerScale):
     """The Wasserstein-2 distance, in `relative` by the energy of the style's features."""
     distance = wasserstein(found, target)
     if at.scale == "relative":
-        energy = ops.sum(ops.square(target.mean)) + ops.sum(ops.square(target.root))
+        energy = ops.sum(ops.square(target.mean)) + ops.sum(ops.square(target.factor))
         distance = distance / (energy + EPSILON)
     return distance
 
@@ -285,18 +216,22 @@ class StyleLoss:
         statistic: from the combination image's features to what is compared with the target.
         loss: from (statistic, target, LayerScale) to a scalar.
         over_positions: whether the statistic follows from sums over positions.
+        centered: whether these are sums of deviations from the mean.
     """
 
     target: Callable
     statistic: Callable
     loss: Callable
     over_positions: bool
+    centered: bool = False
 
 
 STYLE_LOSSES = {
     "gram": StyleLoss(mean_gram, gram_matrix, gram_loss, over_positions=True),
-    "moments": StyleLoss(moments, moments, moments_loss, over_positions=True),
-    "wasserstein": StyleLoss(gaussian, moments, wasserstein_loss, over_positions=True),
+    "moments": StyleLoss(moments, moments, moments_loss, over_positions=True, centered=True),
+    "wasserstein": StyleLoss(
+        gaussian, spread, wasserstein_loss, over_positions=True, centered=True
+    ),
     "histogram": StyleLoss(distribution, lambda o: o, histogram_loss, over_positions=False),
 }
 

@@ -7,7 +7,7 @@ import scipy.linalg
 from numpy.testing import assert_allclose
 from skimage.exposure import match_histograms
 
-from style_transfer import backends, losses
+from style_transfer import backends, gaussians, losses
 from style_transfer.backends import value_and_grad
 
 SCALES = ["keras", "relative", "gatys", "matconvnet", "pytorch"]
@@ -190,8 +190,8 @@ def test_histogram_gradient_goes_through_features_only():
 
 def distance(f, s):
     with backends.float64():
-        target = losses.gaussian(image_like(s))
-    loss = value_and_grad(lambda x: losses.wasserstein(losses.moments(x), target)[None])
+        target = gaussians.gaussian(image_like(s))
+    loss = value_and_grad(lambda x: gaussians.wasserstein(gaussians.spread(x), target)[None])
     return loss(image_like(f))
 
 
@@ -201,15 +201,51 @@ def relu_features(rng, positions, channels, rank):
     return np.maximum(10 * mixed + rng.normal(0, 5, channels), 0)
 
 
-def test_moments_and_root_are_numpy_s_and_scipy_s(features):
-    mean, covariance = losses.moments(features[0])
+def test_moments_and_factor_are_numpy_s(features):
+    mean, covariance = gaussians.moments(features[0])
     expected = np.cov(flat(features[0]).T, bias=True)
     assert_allclose(mean, flat(features[0]).mean(axis=0), rtol=1e-5)
     assert_allclose(covariance, expected, rtol=1e-4, atol=1e-5 * expected.max())
-    root = scipy.linalg.sqrtm(expected)
-    with backends.float64():
-        found = losses.square_root(expected)
-    assert_allclose(found, root, atol=1e-5 * root.max())
+    for positions, rank in [(63, 5), (4, 3)]:
+        few = features[0].reshape(1, 63, 1, 5)[:, :positions]
+        with backends.float64():
+            factor = np.asarray(gaussians.gaussian(few).factor)
+        expected = np.cov(flat(few).T, bias=True)
+        assert factor.shape == (5, rank)
+        assert_allclose(factor @ factor.T, expected, atol=1e-5 * expected.max())
+
+
+def wasserstein_slope(f, s):
+    """The gradient of the distance by f, (M, N), float64: of the trace's, −2 U Kᵀ / √M.
+
+    U is the polar factor of D K / √M, K the centered s, transposed; directions that one of the two
+    lacks have no slope.
+    """
+    d, k = (x - x.mean(axis=0) for x in (f, s))
+    left, values, right = np.linalg.svd(d @ k.T, full_matrices=False)
+    full = values > 1e-7 * values.max()
+    cross = left[:, full] @ right[full] @ k / np.sqrt(len(f) * len(s))
+    return 2 * (d + f.mean(axis=0) - s.mean(axis=0)) / len(f) - 2 * cross
+
+
+@pytest.mark.parametrize("positions", [30, 63, 64, 65, 80, 400])
+@pytest.mark.parametrize("style_positions", [20, 64, 300])
+@pytest.mark.parametrize("silent", ["", "own", "style's", "both"])
+def test_wasserstein_and_its_gradient_in_float64(silent, style_positions, positions):
+    rng = np.random.default_rng(17)
+    f, s = relu_features(rng, positions, 64, 40), relu_features(rng, style_positions, 64, 40)
+    if silent in ("own", "both"):
+        f[:, ::5] = 0
+    if silent in ("style's", "both"):
+        s[:, ::3] = 0
+    f, s = f.astype(np.float32).astype(np.float64), s.astype(np.float32).astype(np.float64)
+    value, gradient = distance(f, s)
+    assert_allclose(value[0], reference.wasserstein_loss("keras", f, s), rtol=1e-4)
+    expected = wasserstein_slope(f, s)
+    error = np.linalg.norm(gradient[0, :, 0] - expected) / np.linalg.norm(expected)
+    assert error < 1e-4
+    for array, again in zip((value, gradient), distance(f, s), strict=True):
+        assert np.array_equal(array, again)
 
 
 @pytest.mark.parametrize("positions, style_positions", [(900, 900), (2500, 700)])

@@ -7,6 +7,7 @@ Each file beside this one fulfills the contract for one backend, and no other fi
     isolated(function)        the function, so that what it captures is not kept for good
     allocation_failed(error)  whether an exception means that memory ran out
     float64()                 a context in which tensors of float64 exist
+    eigh(matrix)              eigenvalues, smallest first, and eigenvectors, in the matrix's type
     BFLOAT16_UNITS_HELP       whether bfloat16 is the faster one on a processor with units for it
     JIT_COMPILE               whether Keras is to compile a step of training
 
@@ -26,6 +27,7 @@ from style_transfer.errors import OutOfMemory
 
 __all__ = [
     "bfloat16_units_help",
+    "eigh",
     "float64",
     "jit_compile",
     "memory_for",
@@ -141,6 +143,16 @@ def memory_for(what: str) -> Iterator[None]:
 def float64() -> contextlib.AbstractContextManager:
     """A context in which tensors of float64 exist: without it, JAX makes them float32."""
     return _contract().float64()
+
+
+def eigh(matrix) -> tuple:
+    """Eigenvalues (n,), smallest first, and eigenvectors (n, n) of a symmetric matrix (n, n).
+
+    Constant to the gradient.
+    """
+    from keras import ops
+
+    return _contract().eigh(ops.stop_gradient(matrix))
 
 
 def bfloat16_units_help() -> bool:

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable
 
 import jax
+from keras import ops
 
 # XLA computes convolutions in bfloat16 on a processor more slowly than in float32: 0.43 s an
 # evaluation instead of 0.33 (300 x 200 pixels, with units for bfloat16).
@@ -51,3 +52,8 @@ def allocation_failed(error: BaseException) -> bool:
 def float64() -> contextlib.AbstractContextManager:
     """A context in which "float64" is taken at its word, and not as float32."""
     return jax.enable_x64(True)
+
+
+def eigh(matrix) -> tuple:
+    """Eigenvalues and eigenvectors of a symmetric matrix, by LAPACK."""
+    return ops.eigh(matrix)

@@ -124,3 +124,8 @@ def allocation_failed(error: BaseException) -> bool:
 def float64() -> contextlib.AbstractContextManager:
     """Nothing to do: TensorFlow has tensors of float64."""
     return contextlib.nullcontext()
+
+
+def eigh(matrix) -> tuple:
+    """Eigenvalues and eigenvectors of a symmetric matrix."""
+    return tf.linalg.eigh(matrix)

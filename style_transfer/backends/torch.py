@@ -50,3 +50,8 @@ def allocation_failed(error: BaseException) -> bool:
 def float64() -> contextlib.AbstractContextManager:
     """Nothing to do: PyTorch has tensors of float64."""
     return contextlib.nullcontext()
+
+
+def eigh(matrix) -> tuple:
+    """Eigenvalues and eigenvectors of a symmetric matrix, by LAPACK."""
+    return ops.eigh(matrix)
