@@ -174,8 +174,13 @@ class Programs:
             process, started = real.pid, time.monotonic()
             wait = real.communicate
         timer = Timer(process, PATIENCE if kill_after is None else kill_after)
-        answer = wait()
-        timer.cancel()
+        try:
+            answer = wait()
+        except BaseException:  # Ctrl-C: nothing goes on painting
+            timer.kill()
+            raise
+        finally:
+            timer.cancel()
         return (int(answer) if light else real.returncode), time.monotonic() - started
 
     def last_error(self) -> str:
@@ -192,12 +197,15 @@ class Timer:
     """Kills a process after some seconds, unless it is cancelled before."""
 
     def __init__(self, process: int, seconds: float):
-        def kill() -> None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-
-        self._timer = threading.Timer(seconds, kill)
+        self._process = process
+        self._timer = threading.Timer(seconds, self.kill)
+        self._timer.daemon = True
         self._timer.start()
+
+    def kill(self) -> None:
+        """Kill it now."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process, signal.SIGKILL)
 
     def cancel(self) -> None:
         """No kill any more."""

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from style_transfer.runs.record import Record
 
 SECONDS_A_LINE = 60.0  # about tiles, where there is no bar
-LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+LINE_BREAKS = "\u2028\u2029"  # besides control characters
 
 
 def say(line: str, stream: TextIO | None) -> None:
@@ -47,8 +48,11 @@ def writable(line: str, stream: TextIO) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text with its line breaks escaped: names of files may hold some."""
-    return "".join(repr(part)[1:-1] if part in LINE_BREAKS else part for part in text)
+    """A text with its line breaks and control characters escaped: names of files may hold some."""
+    return "".join(
+        repr(part)[1:-1] if part in LINE_BREAKS or unicodedata.category(part) == "Cc" else part
+        for part in text
+    )
 
 
 def warn(event: Event) -> None:
@@ -148,6 +152,7 @@ class Console:
             self._say(line)
 
     def _say(self, line: str) -> None:
+        line = one_line(line)
         if self.bar:
             line = writable(line, sys.stdout)
             self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -325,7 +325,7 @@ def _checked(item, value):
     smallest, expected = _BOUNDS[item.name]
     try:
         number = item.type(value)
-        exact = math.isfinite(number) and (item.type is float or number == float(value))
+        exact = math.isfinite(number) and (isinstance(value, str) or number == value)
     except (TypeError, ValueError, OverflowError):
         raise refuse(expected) from None
     if not exact or number < smallest:

@@ -14,6 +14,7 @@ JSON_MARK = f'"program": "{PROGRAM}"'.encode()
 PNG_MARK = f"Software\0{PROGRAM}".encode()
 PLAIN_MARK = PROGRAM.encode()  # in TIFF, whose tag's number stands elsewhere, and in JPEG
 LONGEST_ENDING = "_at_iteration_99999.png" + TEMPORARY
+LONGEST_NAME = 255 - len(LONGEST_ENDING)  # bytes, of a prefix named after pictures
 
 
 def run_files(prefix: str | os.PathLike, output: str, names: list[str]) -> RunFiles:
@@ -35,7 +36,7 @@ def run_files(prefix: str | os.PathLike, output: str, names: list[str]) -> RunFi
         return RunFiles(path.with_suffix(""), suffix)
     separators = tuple(filter(None, (os.sep, os.altsep)))
     if os.fsdecode(prefix).endswith(separators) or is_folder:
-        return RunFiles(path / "--".join(names), suffix)
+        return RunFiles(path / joined(names), suffix)
     return RunFiles(path, suffix)
 
 
@@ -45,6 +46,20 @@ def output_by_ending(prefix: str | os.PathLike | None, choices: dict) -> dict:
         return choices
     ending = os.path.splitext(os.fsdecode(prefix))[1].lower()  # noqa: PTH122
     return choices | {"output": OUTPUTS[ending]} if ending in OUTPUTS else choices
+
+
+def joined(names: list[str]) -> str:
+    """The names of pictures as one that a file system takes; long ones are cut."""
+    text = "--".join(names)
+    if len(os.fsencode(text)) <= LONGEST_NAME:
+        return text
+    share = LONGEST_NAME // len(names) - len("--")
+    return _cut("--".join(_cut(name, share) for name in names), LONGEST_NAME)
+
+
+def _cut(name: str, size: int) -> str:
+    """The beginning of a name, at most some bytes long and no character in halves."""
+    return os.fsencode(name)[: max(size, 1)].decode(errors="ignore")
 
 
 def check_free(files: RunFiles, inputs: list[tuple[str, Path]], overwrite: bool) -> None:
