@@ -4,7 +4,7 @@ Whatever it is read from, its frames are upright, sRGB, of 8 bits, and their pix
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -22,12 +22,12 @@ class Shown(NamedTuple):
     Attributes:
         time: at which it is shown, in the clip's `unit`.
         duration: in the same unit; 0: unknown.
-        image: mode RGB.
+        picture: makes its picture, mode RGB; before the next frame is asked for.
     """
 
     time: int
     duration: int
-    image: Image.Image
+    picture: Callable[[], Image.Image]
 
 
 class Clip(Protocol):

@@ -25,7 +25,7 @@ def visible(back: Flow, forth: Flow) -> np.ndarray:
 
 
 def hidden(back: Flow, forth: Flow) -> np.ndarray:
-    """Where the flows do not lead back, bool (H, W): |w̃ + ŵ|² > 0.01 (|w̃|² + |ŵ|²) + 0.5 (eq. 5)."""
+    """Where |w̃ + ŵ|² > 0.01 (|w̃|² + |ŵ|²) + 0.5 (eq. 5): the flows do not lead back. bool (H, W)"""
     there = moved(forth, back)
     return _square(there + back) > 0.01 * (_square(there) + _square(back)) + 0.5
 

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ class Film:
                 if time is None or (last is not None and time <= last):
                     time = 0 if last is None else last + step  # without times, or wrong ones
                 last = time
-                yield Shown(time, frame.duration or step, self._image(frame, aspect))
+                yield Shown(time, frame.duration or step, partial(self._image, frame, aspect))
         if last is None:
             raise refused(self.path, "no frame of it can be decoded")
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Folder:
         self.unit = 1 / Fraction(rate or RATE).limit_denominator(1001)
         self.remarks = [] if rate else [f"CLIP: {RATE} pictures a second; --fps says otherwise."]
         self._files = numbered_pictures(path)
+        self._size: tuple[int, int] | None = None
 
     def files(self) -> list[Path]:
         """The pictures, by their numbers."""
@@ -44,16 +46,18 @@ class Folder:
 
     def frames(self) -> Iterator[Shown]:
         """See `Clip`."""
-        size = None
         for time, file in enumerate(self._files):
-            image = load_picture(file, "CLIP").image
-            size = size or image.size
-            if image.size != size:
-                raise InputError(
-                    f"CLIP: expected pictures of one size, {size[0]} x {size[1]}. Received: "
-                    f"{str(file)!r}, {image.width} x {image.height}"
-                )
-            yield Shown(time, 1, image)
+            yield Shown(time, 1, partial(self._picture, file))
+
+    def _picture(self, file: Path) -> Image.Image:
+        image = load_picture(file, "CLIP").image
+        self._size = size = self._size or image.size
+        if image.size != size:
+            raise InputError(
+                f"CLIP: expected pictures of one size, {size[0]} x {size[1]}. Received: "
+                f"{str(file)!r}, {image.width} x {image.height}"
+            )
+        return image
 
 
 def numbered_pictures(folder: Path) -> list[Path]:
@@ -109,7 +113,7 @@ class Animation:
                     return
                 duration = round(file.info.get("duration", 0)) or 0
                 duration = INSTEAD if duration <= SHORTEST else duration
-                yield Shown(time, duration, on_white(file))
+                yield Shown(time, duration, partial(on_white, file))
                 time += duration
 
 

@@ -13,13 +13,19 @@ class Sound:
 
     Args:
         path: of the clip.
-        start: seconds by the clip's own clock at which the part begins; becomes 0. None: all, by
-            the same clock.
-        end: seconds at which it ends, likewise; None: the end of the clip.
+        origin: the time of the clip's own clock, in seconds, that becomes 0.
+        start: packets that begin before this time are left out; None: none are.
+        end: likewise, from this time on.
     """
 
-    def __init__(self, path: Path, start: Fraction | None = None, end: Fraction | None = None):
-        self.path, self.start, self.end = path, start, end
+    def __init__(
+        self,
+        path: Path,
+        origin: Fraction = Fraction(0),
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+    ):
+        self.path, self.origin, self.start, self.end = path, origin, start, end
 
     @property
     def codec(self) -> str:
@@ -61,13 +67,13 @@ class Copy:
 
     def _packets(self) -> Iterator[Any]:
         sound, unit = self._sound, self._from.time_base
-        shift = round((sound.start or 0) / unit)
+        shift = round(sound.origin / unit)
         last = None
         for packet in self._source.demux(self._from):
             if packet.dts is None or packet.size == 0:
                 continue
             time = packet.pts if packet.pts is not None else packet.dts
-            if sound.start is not None and time < shift:
+            if sound.start is not None and time * unit < sound.start:
                 continue
             if sound.end is not None and time * unit >= sound.end:
                 break

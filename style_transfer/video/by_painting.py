@@ -1,0 +1,207 @@
+"""Frames painted after a painting: the first of a scene fully, the others from the one before.
+
+Ruder, Dosovitskiy and Brox, "Artistic style transfer for videos", arXiv 1604.08610.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from style_transfer.settings import Settings
+from style_transfer.vgg import Filters, FilterSource
+from style_transfer.video.choices import FIXED, ClipChoices
+from style_transfer.video.motion import TakenOver
+
+
+@dataclass(frozen=True)
+class Script:
+    """What the top level's script can do; see there for arguments.
+
+    Attributes:
+        transfer: paints a picture.
+        evaluator: `evaluator.Evaluator`.
+        minimize: lowers the loss.
+        preprocess: pixels to an image of the network's world.
+        deprocess: and back.
+        images_at: content and style images at a size.
+        fitting_images: those that filters are fitted to.
+        recolored: `preprocessing.with_colors_of`.
+        resize: `preprocessing.resize`.
+    """
+
+    transfer: Callable
+    evaluator: Callable
+    minimize: Callable
+    preprocess: Callable
+    deprocess: Callable
+    images_at: Callable
+    fitting_images: Callable
+    recolored: Callable
+    resize: Callable
+
+
+@dataclass(frozen=True)
+class Look:
+    """All that decides how frames look, but for the frames.
+
+    Attributes:
+        settings: of the script.
+        choices: of the clip.
+        size: (rows, columns) of the painted frames.
+        first: the clip's first frame at that size: `--preserve_color match` looks at it.
+        styles: the style pictures.
+        source: where the filters came from.
+        filters: VGG's.
+        precision: of the network.
+    """
+
+    settings: Settings
+    choices: ClipChoices
+    size: tuple[int, int]
+    first: Image.Image
+    styles: list[Image.Image]
+    source: FilterSource
+    filters: Filters
+    precision: str
+
+
+def ignored(event: object) -> None:
+    """Listens to nothing."""
+
+
+@dataclass
+class ByPainting:
+    """Paints frames; network, style targets and compiled losses are made once.
+
+    Attributes:
+        look: see there.
+        script: see there.
+        listener: told of the events while a frame is painted; may raise StopRun.
+    """
+
+    look: Look
+    script: Script
+    listener: Callable = ignored
+    _network: Any = None
+    _losses: dict[tuple[int, int], Callable] = field(default_factory=dict)
+
+    def first(self, frame: np.ndarray) -> np.ndarray:
+        """Paint a frame that begins a scene, coarse to fine, as the script does.
+
+        Args:
+            frame: uint8 (H, W, 3), RGB.
+
+        Returns:
+            uint8 (H, W, 3), RGB.
+        """
+        settings, (rows, columns) = self.look.settings, self.look.size
+        choices = {
+            item.name: value
+            for item in dataclasses.fields(settings)
+            if (value := getattr(settings, item.name)) != item.default and item.name != "size"
+        }
+        # The pictures here have their colors and size already.
+        choices |= {"height": rows, "width": columns, "preserve_color": "none", **FIXED}
+        picture, _ = self.script.transfer(
+            frame,
+            self.look.styles,
+            None,
+            on_event=self.listener,
+            objectives=self._objectives,
+            force=True,
+            **choices,
+        )
+        return np.asarray(picture.convert("RGB"))
+
+    def next(self, frame: np.ndarray, over: TakenOver) -> np.ndarray:
+        """Paint a frame of which earlier ones say something.
+
+        It starts from them where they do, and elsewhere from itself.
+
+        Args:
+            frame: uint8 (H, W, 3), RGB.
+            over: what is taken over.
+
+        Returns:
+            uint8 (H, W, 3), RGB.
+        """
+        content = self.script.preprocess(frame)
+        earlier = self.script.preprocess(over.earlier)
+        seen = over.seen[None]
+        start = np.minimum(seen, 1) * earlier + (1 - np.minimum(seen, 1)) * content
+        settings = dataclasses.replace(
+            self.look.settings, iter=1, evaluations=self.look.choices.frame_evaluations
+        )
+        precondition = settings.precondition if settings.optimizer == "lbfgs" else 0.0
+        objective = self._objective(content, earlier, seen)
+        result = []
+        evaluator = self.script.evaluator(
+            objective, start.astype(np.float32), None, self._evaluated, precondition
+        )
+        self.script.minimize(evaluator, 1, settings, lambda image, loss: result.append(image))
+        return np.ascontiguousarray(self.script.deprocess(result[-1]))
+
+    def _evaluated(self, terms: np.ndarray, seconds: float, replayed: bool) -> None:
+        self.listener(terms)
+
+    def _objectives(self, run: Any, inputs: Any) -> Callable:
+        """As `neural_style_transfer.vgg_objectives`, of losses that stay for the next scene."""
+        run.record.filters, run.record.precision = self.look.source, self.look.precision
+        content_picture = inputs.content.image
+
+        def objective_at(size: Any) -> Callable:
+            [content] = self.script.images_at([content_picture], size.shape, self.look.settings)
+            zeros = np.zeros((1, *size.shape, 3), np.float32)
+            objective = self._objective(content, zeros, zeros[..., :1])
+
+            def without_motion(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                terms, gradient = objective(image)
+                return terms[:-1], gradient
+
+            return without_motion
+
+        return objective_at
+
+    def _objective(self, content: np.ndarray, earlier: np.ndarray, seen: np.ndarray) -> Callable:
+        """The loss of one frame: from an image, (1, H, W, 3), to (terms, gradient)."""
+        from style_transfer.targets import content_layers_in_use, content_targets
+
+        settings = self.look.settings
+        loss = self._loss(content.shape[1:3])
+        found = content_targets(self.network, content, settings).features
+        features = [found[layer] for layer in content_layers_in_use(settings)]
+        return lambda image: loss(image, *features, earlier, seen)
+
+    def _loss(self, size: tuple[int, int]) -> Callable:
+        """The loss of all frames at a size, compiled once."""
+        if size not in self._losses:
+            from style_transfer.objective import make_frame_objective, make_loss_weights
+            from style_transfer.targets import Targets, style_targets
+
+            settings = self.look.settings
+            images = self.script.images_at([self.look.first, *self.look.styles], size, settings)
+            styles = tuple(style_targets(self.network, image, settings) for image in images[1:])
+            weights = make_loss_weights(settings)
+            weights["temporal"] = self.look.choices.temporal_weight
+            targets = Targets(tuple(images), styles=styles)
+            self._losses[size] = make_frame_objective(self.network, targets, settings, weights)
+        return self._losses[size]
+
+    @property
+    def network(self) -> Any:
+        """VGG with its filters."""
+        if self._network is None:
+            from style_transfer.backends import start
+
+            start()
+            from style_transfer.network import feature_extractor
+
+            look = self.look
+            self._network = feature_extractor(look.filters, look.settings, look.precision)
+        return self._network

@@ -1,0 +1,210 @@
+"""The files of a painted clip: what is kept until it is whole, and what may be written over."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from style_transfer.errors import InputError
+from style_transfer.locking import only_process, writable
+from style_transfer.paths import same_file, sha256_of_file
+from style_transfer.runs.files import TEMPORARY, write_text, write_whole
+from style_transfer.video.clip_record import ClipRecord
+from style_transfer.video.outputs import is_folder
+
+ABOUT_TEXT = """\
+Written by video.py: the frames painted so far, until the clip is whole, and its record, by which
+the program knows the clip for its own. Once you have the clip, this folder can go.
+"""
+
+
+@dataclass(frozen=True)
+class ClipFiles:
+    """Names of all files of a clip.
+
+    Attributes:
+        out: of the clip itself: a file, or a folder of pictures.
+    """
+
+    out: Path
+
+    @property
+    def state(self) -> Path:
+        """The folder of what is kept."""
+        return self.out.with_name(self.out.name + "_state")
+
+    @property
+    def preview(self) -> Path:
+        """The last frame painted, while more are to come."""
+        return self.out.with_name(self.out.stem + "_preview.png")
+
+    @property
+    def record(self) -> Path:
+        """See clip_record.py."""
+        return self.state / "record.json"
+
+    @property
+    def filters(self) -> Path:
+        """The filters of all frames."""
+        return self.state / "filters.npz"
+
+    @property
+    def about(self) -> Path:
+        """Marks the folder as ours."""
+        return self.state / "about.txt"
+
+    def frame(self, number: int) -> Path:
+        """A painted frame, by its number among those that are painted."""
+        return self.state / f"frame_{number:06d}.png"
+
+    def painted(self) -> set[int]:
+        """Numbers of the frames that are painted."""
+        found = set()
+        with contextlib.suppress(OSError):
+            for file in self.state.iterdir():
+                number = file.stem.removeprefix("frame_")
+                if file.suffix == ".png" and number.isdecimal():
+                    found.add(int(number))
+        return found
+
+    def read_record(self) -> ClipRecord | None:
+        """The record of an earlier command; None where there is none that can be read."""
+        try:
+            return ClipRecord.from_json(self.record.read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def clear(self, record: bool = True) -> None:
+        """Remove what was kept, with the record or without it; nobody else's files."""
+        ours = [self.filters, *map(self.frame, sorted(self.painted()))]
+        ours += [self.record] if record else []
+        for file in ours:
+            file.unlink(missing_ok=True)
+            file.with_name(file.name + TEMPORARY).unlink(missing_ok=True)
+        self.preview.unlink(missing_ok=True)
+
+
+def write_frame(path: Path, pixels: np.ndarray) -> None:
+    """Write a frame, uint8 (H, W, 3), as a PNG file, without loss, whole or not at all."""
+    write_whole(path, lambda file: Image.fromarray(pixels).save(file, "PNG", compress_level=3))
+
+
+def read_frame(path: Path) -> np.ndarray:
+    """The inverse of `write_frame`.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        with Image.open(path) as file:
+            return np.asarray(file.convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(
+            f"OUT: expected the painted frame {str(path)!r} as it was written, or --overwrite. "
+            f"Received: {error}"
+        ) from None
+
+
+@contextmanager
+def locked(files: ClipFiles) -> Iterator[None]:
+    """Keep other processes off a clip. Folders are made as needed.
+
+    Raises:
+        InputError: another process paints there, or nothing can be written.
+    """
+    state = files.state
+    made = [state, *(folder for folder in state.parents if not folder.exists())]
+    with writable("OUT", files.out):
+        state.mkdir(parents=True, exist_ok=True)
+    try:
+        with only_process(state / "lock", "OUT", files.out, "video.py"):
+            with writable("OUT", files.out):
+                if not files.about.exists():
+                    write_text(files.about, ABOUT_TEXT)
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            if [path.name for path in state.iterdir()] == [files.about.name]:
+                files.about.unlink()
+            for folder in made:  # left empty by a command that never began
+                folder.rmdir()
+
+
+def check_apart(files: ClipFiles, inputs: list[tuple[str, Path]]) -> None:
+    """InputError where a file to be written is an input, or in a folder that is one."""
+    for argument, path in inputs:
+        for own in (files.out, files.preview, files.state):
+            inside = path.is_dir() and own.absolute().is_relative_to(path.absolute())
+            if inside or same_file(own, path):
+                raise InputError(
+                    f"OUT: expected another place than an input's. Received: {str(files.out)!r}, "
+                    f"where {own.name} is, or is inside, {argument}, {str(path)!r}"
+                )
+
+
+def check_free(files: ClipFiles, record: ClipRecord | None, overwrite: bool) -> None:
+    """Refuse an OUT where something lies that is not this program's, or that may not go.
+
+    Args:
+        files: of the clip.
+        record: of an earlier command, or None.
+        overwrite: whether an earlier clip may go.
+
+    Raises:
+        InputError: naming the file in the way.
+    """
+    received = f"Received: {str(files.out)!r}"
+    if files.state.exists() and not _is_ours(files):
+        raise InputError(
+            f"OUT: expected no files but this program's. {received}, where {files.state.name} is "
+            "not one of them; move it, or choose another name"
+        )
+    if not os.path.lexists(files.out) or (is_folder(files.out) and not any(files.out.iterdir())):
+        return
+    if not overwrite:
+        raise InputError(f"OUT: expected a new name, or --overwrite. {received}, which exists")
+    if record is None or digest_of(files.out) != record.out_sha256:
+        raise InputError(
+            f"OUT: expected no file but this program's. {received}, which {files.record} does not "
+            "know; move it, or choose another name"
+        )
+
+
+def _is_ours(files: ClipFiles) -> bool:
+    try:
+        content = {path.name for path in files.state.iterdir()}
+        if content <= {"lock", files.about.name + TEMPORARY}:  # what a kill may leave
+            return True
+        return files.about.read_text() == ABOUT_TEXT
+    except (OSError, ValueError):
+        return False
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's files and their names; empty where there is none."""
+    try:
+        if not path.is_dir():
+            return sha256_of_file(path)
+        return digest_of_files(sorted(path.iterdir()))
+    except OSError:
+        return ""
+
+
+def digest_of_files(files: list[Path]) -> str:
+    """SHA-256 of files and their names, hexadecimal."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name} {sha256_of_file(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def remove_clip(path: Path) -> None:
+    """Remove an earlier clip, a file or a folder of pictures."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

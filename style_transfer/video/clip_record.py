@@ -1,0 +1,139 @@
+"""The record of a painted clip: what was asked for, what was read, and how far it is."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from style_transfer.runs.record import PictureFile, checksum, decoded
+from style_transfer.settings import Settings
+from style_transfer.vgg import FilterSource
+from style_transfer.video.choices import ClipChoices
+from style_transfer.video.clip import Timing
+from style_transfer.video.survey import Survey
+
+PROGRAM, VERSION = "video.py", 1
+
+
+@dataclass
+class ClipRecord:
+    """What a painted clip is; `OUT_state/record.json` holds it.
+
+    Attributes:
+        preset: a key of `presets.PRESETS`.
+        settings: all choices of the script.
+        choices: those of the clip.
+        clip: the file; of a folder, the SHA-256 is that of its files' names and digests.
+        styles: the style pictures, or a style network.
+        rows: of the painted frames.
+        columns: likewise.
+        unit: seconds in one step of the times, numerator and denominator.
+        numbers: which of the clip's frames are painted.
+        times: when each of them is shown.
+        end: when the last one ends.
+        cuts: which of them begin a scene.
+        origin: when the first is shown by the clip's own clock, as `unit`, in seconds.
+        filters: where they came from; None with a style network.
+        precision: of the network.
+        versions: of libraries and processor, each time that the command began or went on.
+        remarks: lines said about the inputs.
+        out_sha256: of the clip written; empty until it is whole.
+    """
+
+    preset: str
+    settings: Settings
+    choices: ClipChoices
+    clip: PictureFile
+    styles: list[PictureFile]
+    rows: int
+    columns: int
+    unit: list[int]
+    numbers: list[int]
+    times: list[int]
+    end: int
+    cuts: list[int]
+    origin: list[int]
+    filters: FilterSource | None = None
+    precision: str = ""
+    versions: list[dict[str, str]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    out_sha256: str = ""
+
+    @property
+    def timing(self) -> Timing:
+        """When the frames are shown."""
+        return Timing(Fraction(*self.unit), self.times, self.end)
+
+    def scenes(self) -> list[range]:
+        """The frames of each scene."""
+        ends = [*self.cuts[1:], len(self.numbers)]
+        return [range(first, last) for first, last in zip(self.cuts, ends, strict=True)]
+
+    def asked(self) -> dict:
+        """What makes two commands the same one."""
+        pictures = [self.clip.sha256, *(style.sha256 for style in self.styles)]
+        return {
+            "settings": dataclasses.asdict(self.settings),
+            "choices": dataclasses.asdict(self.choices),
+            "pictures": pictures,
+            "size": [self.rows, self.columns],
+        }
+
+    def to_json(self) -> str:
+        """The text of the file."""
+        content = {"program": PROGRAM, "version": VERSION, **dataclasses.asdict(self)}
+        return json.dumps({**content, "checksum": checksum(content)}, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "ClipRecord":
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: not a record, damaged, or of a version that this program does not know.
+        """
+        try:
+            content = json.loads(text)
+        except RecursionError:
+            raise ValueError("lists nested too deeply") from None
+        if not isinstance(content, dict) or content.pop("program", None) != PROGRAM:
+            raise ValueError("not a record of this program")
+        if content.pop("checksum", None) != checksum({"program": PROGRAM, **content}):
+            raise ValueError("its checksum is another")
+        if content.pop("version", None) != VERSION:
+            raise ValueError("written by another version of the program")
+        record = decoded(cls, content, "record")
+        _check(record)
+        return record
+
+
+def fields_of(found: Survey) -> dict:
+    """What a survey found, as fields of a `ClipRecord`."""
+    unit, origin = found.timing.unit, found.origin
+    return {
+        "unit": [unit.numerator, unit.denominator],
+        "numbers": found.numbers,
+        "times": found.timing.times,
+        "end": found.timing.end,
+        "cuts": found.cuts,
+        "origin": [origin.numerator, origin.denominator],
+    }
+
+
+def _check(record: ClipRecord) -> None:
+    """ValueError where a record's parts contradict each other."""
+    frames = len(record.numbers)
+    increasing = all(
+        one < other
+        for values in (record.numbers, [*record.times, record.end], record.cuts)
+        for one, other in zip(values, values[1:], strict=False)
+    )
+    is_right = (
+        increasing
+        and frames == len(record.times) > 0
+        and record.cuts[:1] == [0]
+        and record.cuts[-1] < frames
+        and len(record.unit) == len(record.origin) == 2
+        and min(*record.unit, record.origin[1], record.rows, record.columns) > 0
+    )
+    if not is_right:
+        raise ValueError("its parts do not belong together")

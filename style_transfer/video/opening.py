@@ -1,0 +1,191 @@
+"""What a clip is painted from: its inputs checked, its record begun or found, its filters made."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from style_transfer.errors import InputError
+from style_transfer.parsing import parse_blend
+from style_transfer.paths import existing_file, sha256_of_file
+from style_transfer.pictures import Picture, load_picture
+from style_transfer.runs.files import write_text, write_whole
+from style_transfer.runs.record import PictureFile
+from style_transfer.schedule import full_size, plan
+from style_transfer.settings import Settings
+from style_transfer.video.choices import ClipChoices
+from style_transfer.video.clip import Clip, open_clip
+from style_transfer.video.clip_files import ClipFiles, digest_of_files
+from style_transfer.video.clip_record import ClipRecord, fields_of
+from style_transfer.video.picture_series import Folder
+from style_transfer.video.survey import survey
+
+NETWORK = ".keras"  # ending of a style network's file
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for.
+
+    Attributes:
+        clip: path.
+        styles: paths of paintings, or of one style network.
+        out: path.
+        preset: a key of `presets.PRESETS`.
+        settings: of the script.
+        choices: of the clip.
+    """
+
+    clip: str
+    styles: list[str]
+    out: Path
+    preset: str
+    settings: Settings
+    choices: ClipChoices
+
+    @property
+    def by_network(self) -> bool:
+        """Whether the style is a style network."""
+        return self.styles[0].endswith(NETWORK)
+
+    @property
+    def files(self) -> ClipFiles:
+        """The files of the clip."""
+        return ClipFiles(self.out)
+
+    def inputs(self) -> list[tuple[str, Path]]:
+        """All files and folders that are read, with the argument that names each."""
+        named = [("CLIP", Path(self.clip)), *(("STYLE", Path(style)) for style in self.styles)]
+        if Path(self.settings.weights).suffix:
+            named.append(("--weights", Path(self.settings.weights)))
+        return named
+
+
+def check_styles(order: Order) -> list[Picture]:
+    """The style pictures, read; none of a style network.
+
+    Raises:
+        InputError: one cannot be used, or a style network is not the only style.
+    """
+    for style in order.styles:
+        existing_file(style, "STYLE")
+    networks = [style for style in order.styles if style.endswith(NETWORK)]
+    if networks and len(order.styles) > 1:
+        raise InputError(
+            "STYLE: expected paintings, or one style network. "
+            f"Received: {len(order.styles)}, among them {networks[0]!r}"
+        )
+    parse_blend(order.settings.style_blend, len(order.styles))
+    return [] if networks else [load_picture(style, "STYLE") for style in order.styles]
+
+
+def known_record(order: Order, clip: Clip) -> tuple[ClipRecord | None, bool]:
+    """The record of an earlier command, and whether it was the same one."""
+    record = order.files.read_record()
+    if record is None:
+        return None, False
+    same = (
+        record.settings == order.settings
+        and record.choices == order.choices
+        and record.clip.sha256 == digest_of_clip(clip)
+        and [style.sha256 for style in record.styles] == digests_of(order.styles)
+    )
+    return record, same
+
+
+def digest_of_clip(clip: Clip) -> str:
+    """SHA-256 of a clip's file, or of all pictures of a folder."""
+    files = clip.files()
+    return digest_of_files(files) if isinstance(clip, Folder) else sha256_of_file(files[0])
+
+
+def digests_of(paths: list[str]) -> list[str]:
+    """SHA-256 of files."""
+    return [sha256_of_file(path) for path in paths]
+
+
+def new_record(order: Order, clip: Clip, say: Callable) -> ClipRecord:
+    """The record of a clip that begins: all its frames are looked at once.
+
+    Raises:
+        InputError: the clip cannot be read, or its frames would be too small for the network.
+    """
+    say("Looking for scenes …")
+    found = survey(clip, order.choices, thinned=not isinstance(clip, Folder))
+    settings = order.settings
+    rows, columns = full_size(settings, found.width, found.height)
+    if not order.by_network:
+        plan(settings, found.width, found.height)
+    return ClipRecord(
+        order.preset,
+        settings,
+        order.choices,
+        PictureFile(str(Path(order.clip).absolute()), digest_of_clip(clip)),
+        [
+            PictureFile(str(Path(path).absolute()), sha256)
+            for path, sha256 in zip(order.styles, digests_of(order.styles), strict=True)
+        ],
+        rows,
+        columns,
+        **fields_of(found),
+        remarks=list(clip.remarks),
+    )
+
+
+def make_filters(
+    record: ClipRecord,
+    files: ClipFiles,
+    images: list[np.ndarray],
+    say: Callable,
+) -> None:
+    """Load or fit the filters of all frames, once for the clip, and keep them with it.
+
+    Args:
+        record: learns where they came from.
+        files: of the clip.
+        images: that filters may be fitted to, float32 (1, H, W, 3), BGR minus mean.
+        say: told a line where others are used than were asked for.
+
+    Raises:
+        InputError: they cannot be had.
+    """
+    from style_transfer.filters import load_filters
+    from style_transfer.filters.normalized import normalized_filters
+    from style_transfer.filters.writing import write_filters
+    from style_transfer.network import processor_precision
+
+    settings = record.settings
+    filters, source = load_filters(settings.weights, settings, images, say)
+    if settings.normalize_filters:
+        filters = normalized_filters(filters, images, settings)
+    record.filters = source
+    record.precision = settings.precision
+    if settings.precision == "auto":
+        record.precision = processor_precision()
+    plain: Any = dataclasses.replace(filters, convention="caffe")  # the record has the real one
+    write_whole(files.filters, lambda file: write_filters(plain, file))
+
+
+def save(record: ClipRecord, files: ClipFiles) -> None:
+    """Write the record."""
+    write_text(files.record, record.to_json())
+
+
+def fitting_frames(record: ClipRecord, most: int = 3) -> list[int]:
+    """Frames that filters are fitted to: the first of the longest scenes, in their order."""
+    scenes = sorted(record.scenes(), key=len, reverse=True)[:most]
+    return sorted(scene.start for scene in scenes)
+
+
+def mosaic(frames: list[np.ndarray]) -> Image.Image:
+    """Frames, uint8 (H, W, 3), below each other, as one picture."""
+    return Image.fromarray(np.concatenate(frames))
+
+
+def reopened(record: ClipRecord) -> Clip:
+    """The clip of a record."""
+    return open_clip(record.clip.path, record.choices.fps or None)

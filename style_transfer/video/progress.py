@@ -1,0 +1,157 @@
+"""What painting a clip tells while it goes on, and a bar or lines that show it."""
+
+import contextlib
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from style_transfer.console import is_terminal, say
+from style_transfer.gallery.page import duration
+from style_transfer.video.clip_files import ClipFiles
+
+POLL = 1.0  # seconds between two looks at what other processes have painted
+LINE_EVERY = 10.0  # seconds between two lines where there is no terminal
+
+
+@dataclass(frozen=True)
+class FrameDone:
+    """A frame is painted and kept.
+
+    Attributes:
+        number: of the frame, among those that are painted, from 0.
+        begins: whether it begins a scene, and so was painted from the start.
+        seconds: that it took.
+        picture: makes its picture.
+    """
+
+    number: int
+    begins: bool
+    seconds: float
+    picture: Callable[[], Image.Image]
+
+
+class Pace:
+    """How long frames take, and those that are left will.
+
+    Args:
+        begins: how many frames that begin a scene are left.
+        others: how many others.
+    """
+
+    def __init__(self, begins: int, others: int):
+        self.left = {True: begins, False: others}
+        self._took: dict[bool, list[float]] = {True: [], False: []}
+
+    def frame_done(self, begins: bool, seconds: float) -> None:
+        """A frame took so long."""
+        self.left[begins] -= 1
+        self._took[begins].append(seconds)
+
+    def seconds_left(self) -> float | None:
+        """Of this process alone; None where nothing is known yet."""
+        total = 0.0
+        for begins, count in self.left.items():
+            took = self._took[begins] or self._took[True]
+            if count and not took:
+                return None
+            total += count * sum(took[-50:]) / max(1, len(took[-50:]))
+        return total
+
+
+class Status:
+    """One bar for all frames, with the time left; a line now and then where there is no terminal.
+
+    Args:
+        total: frames of the clip.
+        done: how many of them are painted already.
+        quiet: print nothing.
+    """
+
+    def __init__(self, total: int, done: int, quiet: bool):
+        self._total, self._done, self._quiet = total, done, quiet
+        self._begun, self._before, self._told = time.monotonic(), done, 0.0
+        self._bar: Any = None
+        if not quiet and is_terminal(sys.stdout):
+            from rich import progress
+
+            self._bar = progress.Progress(
+                progress.TextColumn("frame {task.completed:.0f} of {task.total:.0f}"),
+                progress.BarColumn(),
+                progress.TextColumn("{task.fields[left]}"),
+            )
+            self._task = self._bar.add_task("", total=total, completed=done, left="")
+            self._bar.start()
+
+    def __enter__(self) -> "Status":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def painted(self, count: int, seconds_left: float | None = None) -> None:
+        """So many frames are painted now.
+
+        Args:
+            count: of all.
+            seconds_left: until all are; None: what the frames of this command took, on average.
+        """
+        self._done = count
+        now = time.monotonic()
+        if seconds_left is None and count > self._before:
+            each = (now - self._begun) / (count - self._before)
+            seconds_left = each * (self._total - count)
+        left = "" if seconds_left is None else f"{duration(seconds_left)} left"
+        if self._bar:
+            self._bar.update(self._task, completed=count, left=left)
+        elif not self._quiet and (count == self._total or now - self._told > LINE_EVERY):
+            self._told = now
+            say(f"Frame {count} of {self._total}" + (f", {left}" if left else ""), sys.stdout)
+
+    def say(self, line: str) -> None:
+        """A line for people, above the bar."""
+        if self._bar:
+            self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        elif not self._quiet:
+            say(line, sys.stdout)
+
+
+class Watch:
+    """Shows what other processes paint, while it is open: counts their frames, keeps a preview.
+
+    Args:
+        files: of the clip.
+        status: is told.
+    """
+
+    def __init__(self, files: ClipFiles, status: Status):
+        self._files, self._status = files, status
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        seen = len(self._files.painted())
+        while not self._over.wait(POLL):
+            painted = self._files.painted()
+            if len(painted) == seen:
+                continue
+            seen = len(painted)
+            self._status.painted(seen)
+            with contextlib.suppress(OSError):
+                own = self._files.state / "preview"
+                shutil.copyfile(self._files.frame(max(painted)), own)
+                own.replace(self._files.preview)

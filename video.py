@@ -1,0 +1,216 @@
+"""A clip repainted in the manner of a painting, without flicker.
+
+    python video.py CLIP STYLE OUT.mp4 [options of neural_style_transfer.py]
+
+CLIP is a file that FFmpeg reads, a folder of numbered pictures, or an animated GIF, WebP or PNG.
+STYLE is a painting, or several, or the .keras file of a style network (fast_style_transfer.py). OUT
+ends in .mp4, .webm, .gif or .webp; otherwise it is a folder of PNG pictures. The first frame of
+each scene is painted as the script paints a photograph. Each frame after it starts from the one
+before, moved along the optical flow, and a temporal loss keeps what both show.
+
+Ruder, Dosovitskiy and Brox, "Artistic style transfer for videos", arXiv 1604.08610.
+"""
+
+import argparse
+import os
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+from style_transfer.arguments import METAVARS, Parser, add_settings, underscored, whole_number
+from style_transfer.errors import InputError
+from style_transfer.events import Listener
+from style_transfer.programs import run_command
+from style_transfer.video.choices import APPLICABLE, ClipChoices
+
+if TYPE_CHECKING:
+    from style_transfer.video.clip_record import ClipRecord
+
+LARGEST_CRF = 63  # of VP9; H.264 takes up to 51
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    parser = Parser(
+        prog="video.py",
+        usage="%(prog)s CLIP STYLE [STYLE ...] OUT [options]",
+        description="Repaint a clip in the manner of a painting, without flicker.",
+        epilog="Stopped? The same command goes on with the next frame.",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="the clip, the painting or paintings or a style network, and the clip to be written",
+    )
+    group = parser.add_argument_group("clip")
+    group.add_argument(
+        "--crf",
+        type=whole_number,
+        metavar="N",
+        help="quality of mp4 and webm: less is better (default: 18 for mp4, 24 for webm)",
+    )
+    group.add_argument(
+        "--dry_run",
+        action="store_true",
+        help="paint the first frame, and estimate how long all of them take",
+    )
+    add_fields(group)
+    run = parser.add_argument_group("run")
+    run.add_argument("--preset", help="settings of a published system (default: default)")
+    run.add_argument("--overwrite", action="store_true", help="replace an earlier clip")
+    run.add_argument(
+        "--force", action="store_true", help="paint even where the memory seems too small"
+    )
+    run.add_argument(
+        "--workers",
+        metavar="N|auto",
+        help="processes that paint scenes at the same time (default: 1)",
+    )
+    run.add_argument(
+        "--address", metavar="HOST:PORT|auto", help="of a Ray cluster, whose nodes are to paint"
+    )
+    run.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add_settings(parser, APPLICABLE)
+    return parser
+
+
+def add_fields(group: argparse._ArgumentGroup) -> None:
+    """Options for the fields of `ClipChoices`."""
+    for name, item in ClipChoices.__dataclass_fields__.items():
+        text = item.metadata["help"]
+        if item.type is bool:
+            group.add_argument(f"--{name}", action="store_true", help=text)
+            continue
+        default = f" (default: {item.default})" if item.default != "" else ""
+        group.add_argument(f"--{name}", metavar=METAVARS[item.type], help=text + default)
+
+
+def video(  # noqa: PLR0913 (its keywords are the choices of a user)
+    clip: str | os.PathLike,
+    styles: str | os.PathLike | list,
+    out: str | os.PathLike,
+    *,
+    preset: str = "default",
+    crf: int | None = None,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    force: bool = False,
+    workers: int | str = 1,
+    address: str | None = None,
+    quiet: bool = True,
+    on_event: Listener | None = None,
+    **choices,
+) -> "ClipRecord":
+    """Repaint a clip.
+
+    Args:
+        clip: path; see the top of this file.
+        styles: path of a painting, or of a style network; or a list of paintings.
+        out: path of the clip to be written.
+        preset: a key of `presets.PRESETS`.
+        crf: quality of H.264 or VP9.
+        dry_run: paint the first frame only, and say how long all of them take.
+        overwrite: replace an earlier clip.
+        force: paint even where the memory seems too small.
+        workers: how many processes paint scenes at the same time; `auto` chooses.
+        address: of a Ray cluster.
+        quiet: print nothing.
+        on_event: told of the events while frames are painted in this process, among them
+            `style_transfer.video.progress.FrameDone`.
+        **choices: fields of `ClipChoices` and of `Settings`.
+
+    Returns:
+        The record that OUT_state/record.json holds.
+
+    Raises:
+        InputError: an argument that cannot be used; nothing was painted.
+        StopRun: a listener, or a signal, stopped it; the same call goes on.
+    """
+    from style_transfer.presets import make_settings
+    from style_transfer.video.choices import FIXED, check_settings
+    from style_transfer.video.driver import Crew, paint_clip
+    from style_transfer.video.opening import Order
+    from style_transfer.video.outputs import output_path
+
+    own = {name: choices.pop(name) for name in ClipChoices.__dataclass_fields__ if name in choices}
+    settings = make_settings(preset, **choices | FIXED)
+    check_settings(settings, choices)
+    if crf is not None and not 0 <= crf <= LARGEST_CRF:
+        raise InputError(f"--crf: expected 0 to {LARGEST_CRF}. Received: {crf}")
+    paths = [styles] if isinstance(styles, str | os.PathLike) else list(styles)
+    order = Order(
+        os.path.expanduser(os.fspath(clip)),  # noqa: PTH111 (as style_transfer.paths)
+        [os.path.expanduser(os.fspath(path)) for path in paths],  # noqa: PTH111
+        output_path(out),
+        preset,
+        settings,
+        ClipChoices(**own),
+    )
+    crew = Crew(make_script(), count_of(workers), address, quiet, on_event)
+    return paint_clip(order, crew, overwrite, crf, dry_run)
+
+
+def make_script():
+    """The functions with which frames are painted."""
+    import preprocessing
+    from evaluator import Evaluator
+    from neural_style_transfer import minimize, transfer
+    from style_transfer.video.by_painting import Script
+
+    return Script(
+        transfer,
+        Evaluator,
+        minimize,
+        preprocessing.preprocess,
+        preprocessing.deprocess,
+        preprocessing.images_at,
+        preprocessing.fitting_images,
+        preprocessing.with_colors_of,
+        preprocessing.resize,
+    )
+
+
+def count_of(workers: int | str) -> int | None:
+    """The number of workers; None for `auto`."""
+    if workers == "auto":
+        return None
+    if not str(workers).isdecimal() or int(workers) < 1:
+        raise InputError(f"--workers: expected 1 or more, or auto. Received: {workers!r}")
+    return int(workers)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line.
+
+    Args:
+        arguments: without the program's name; None takes those of the process.
+
+    Returns:
+        An `ExitCode`: 0; 2 for input that cannot be used; 1 where the run had to stop; 130 or 143
+        after Ctrl-C or SIGTERM.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+
+    def command(on_event: Listener) -> None:
+        options = vars(make_parser().parse_intermixed_args(list(map(underscored, arguments))))
+        paths = options.pop("paths", [])
+        if len(paths) < 3:
+            raise InputError(
+                "CLIP STYLE OUT: expected a clip, a painting or a style network, and the clip to "
+                f"be written. Received: {' '.join(paths) or 'nothing'}"
+            )
+        warnings.simplefilter("ignore")  # what runs say to Python is told here
+        quiet = options.pop("quiet", False)
+        # A cluster chooses by its nodes, unless it is told how many.
+        options.setdefault("workers", "auto" if "address" in options else 1)
+        clip, *styles, out = paths
+        video(clip, styles, out, quiet=quiet, on_event=on_event, **options)
+
+    return run_command("video.py", command, way_on="the same command goes on from here")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
