@@ -84,3 +84,14 @@ def filters_file(filters, tmp_path_factory):
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def prefix(tmp_path):
+    """Of a run on disk whose first two of four iterations are done."""
+    from made_runs import begun, carry_out, new_record
+
+    prefix = str(tmp_path / "run")
+    with begun(new_record(), prefix, journal=False) as run:
+        carry_out(run, 2)
+    return prefix
