@@ -9,8 +9,7 @@ from keras import ops
 # XLA computes convolutions in bfloat16 on a processor more slowly than in float32: 0.43 s an
 # evaluation instead of 0.33 (300 x 200 pixels, with units for bfloat16).
 BFLOAT16_UNITS_HELP = False
-# Whether Keras compiles a step of training with XLA or its like. Without it each operation is compiled by itself.
-JIT_COMPILE = True
+JIT_COMPILE = True  # otherwise each operation is compiled by itself
 
 
 def compiled(terms: Callable, stages: tuple[tuple[Callable, Callable], ...]) -> Callable:

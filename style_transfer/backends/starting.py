@@ -16,7 +16,8 @@ BACKENDS = ("tensorflow", "torch", "jax")
 # One operation after another, always in the same order, each on all cores. TensorFlow's sum of
 # three gradients and more begins with whichever of them has a buffer free for the result; with
 # several operations at a time that is not always the same one, nor are the last bits of the sum.
-ENVIRONMENT = {"TF_NUM_INTEROP_THREADS": "1"}
+# TensorFlow's log on standard error stays silent; what goes wrong is an exception, too.
+ENVIRONMENT = {"TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 _started: list[str] = []  # the backend that has been started
 
 

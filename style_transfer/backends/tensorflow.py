@@ -3,11 +3,11 @@
 import contextlib
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 BFLOAT16_UNITS_HELP = True
-# Whether Keras compiles a step of training with XLA or its like. XLA on a processor has no fast convolutions: see jax.py.
-JIT_COMPILE = False
+JIT_COMPILE = False  # XLA has no fast convolutions on a processor
 
 
 def compiled(terms: Callable, stages: tuple[tuple[Callable, Callable], ...]) -> Callable:
@@ -127,5 +127,19 @@ def float64() -> contextlib.AbstractContextManager:
 
 
 def eigh(matrix) -> tuple:
-    """Eigenvalues and eigenvectors of a symmetric matrix."""
-    return tf.linalg.eigh(matrix)
+    """Eigenvalues and eigenvectors of a symmetric matrix.
+
+    By NumPy's LAPACK: TensorFlow's own takes 1.5 times as long for 512 x 512 values.
+    """
+    values, vectors = tf.numpy_function(_eigh, [matrix], [matrix.dtype, matrix.dtype])
+    values.set_shape(matrix.shape[:1])
+    vectors.set_shape(matrix.shape)
+    return values, vectors
+
+
+def _eigh(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `np.linalg.eigh`; NaN where it fails, as for a matrix with NaN: the loss is no number."""
+    try:
+        return tuple(np.linalg.eigh(matrix))
+    except np.linalg.LinAlgError:
+        return np.full_like(matrix[0], np.nan), np.full_like(matrix, np.nan)

@@ -7,8 +7,7 @@ import torch
 from keras import ops
 
 BFLOAT16_UNITS_HELP = True
-# Whether Keras compiles a step of training with XLA or its like. torch.compile needs a C++ compiler.
-JIT_COMPILE = False
+JIT_COMPILE = False  # torch.compile would need a C++ compiler
 
 
 def compiled(terms: Callable, stages: tuple[tuple[Callable, Callable], ...]) -> Callable:

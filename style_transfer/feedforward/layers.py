@@ -5,11 +5,15 @@ from typing import Any
 import keras
 from keras import ops
 
-PACKAGE = "style_transfer"  # in which Keras knows these layers
+from style_transfer.feedforward.about import PACKAGE
+
 CHANNELS_LAST = "channels_last"
 NORMALIZATION_EPSILON = 1e-5  # of a variance; features in front of it are of order 0.1 to 10
 # Of a photograph's distance from gray, how much the network starts from; see `repainted`.
 CONTRAST = 0.8
+# Of the last layer's output: a step of Adam moves each of its 81 · width filter values alike, and
+# without this the first steps would throw the picture into the ends of its range, for good.
+GAIN = 0.05
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -42,8 +46,10 @@ class ReflectedConv2D(keras.layers.Layer):
 
     def build(self, input_shape):
         shape = (self.size, self.size, input_shape[-1], self.filters)
-        self.kernel = self.add_weight(shape, "he_normal", name="kernel")
-        self.offset = self.add_weight((self.filters,), "zeros", name="offset") if self.bias else None
+        self.kernel = self.add_weight(shape, "zeros", name="kernel")  # see network.style_network
+        self.offset = (
+            self.add_weight((self.filters,), "zeros", name="offset") if self.bias else None
+        )
 
     def call(self, features):
         if self.enlarge > 1:
@@ -142,5 +148,5 @@ def repainted(photographs, change):
         photographs: as `scaled` gives them, (B, H, W, 3).
         change: likewise, in any precision.
     """
-    bent, start = ops.tanh(ops.cast(change, "float32")), CONTRAST * photographs
+    bent, start = ops.tanh(GAIN * ops.cast(change, "float32")), CONTRAST * photographs
     return 127.5 * (1 + (bent + start) / (1 + bent * start))

@@ -8,9 +8,11 @@ convolution instead of transposed convolutions.
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from style_transfer.feedforward.layers import PACKAGE, ReflectedConv2D, Unit, repainted, scaled
+from style_transfer.feedforward.about import PACKAGE
+from style_transfer.feedforward.layers import ReflectedConv2D, Unit, repainted, scaled
 
 WIDTH, BLOCKS = 32, 5  # as in the paper
 LARGEST_WIDTH, MOST_BLOCKS = 512, 64  # of a file: more is none of this program's
@@ -31,7 +33,7 @@ class StyleNetwork(keras.Model):
     """
 
     def __init__(self, width: int = WIDTH, blocks: int = BLOCKS, about: str = "", **options):
-        super().__init__(**options)
+        super().__init__(**({"dtype": "float32"} | options))  # whatever keras.json says
         for name, value, most in (("width", width, LARGEST_WIDTH), ("blocks", blocks, MOST_BLOCKS)):
             if type(value) is not int or not 1 <= value <= most:
                 raise ValueError(f"{name}: expected a whole number from 1 to {most}")
@@ -83,15 +85,23 @@ class StyleNetwork(keras.Model):
         return {"name": self.name, **own}
 
 
-def style_network(width: int = WIDTH, about: str = "", precision: str = "float32") -> StyleNetwork:
-    """A new network, its filters drawn by Keras's seed.
+def style_network(
+    width: int = WIDTH, precision: str = "float32", seed: int = 0, blocks: int = BLOCKS
+) -> StyleNetwork:
+    """A new network, with filters of He's variance 2 / fan-in (arXiv 1502.01852).
 
     Args:
         width: see `StyleNetwork`.
-        about: likewise.
         precision: of its arithmetic, `float32` or `bfloat16`; filters are float32 either way.
+        seed: of its filters, which are the same below every backend.
+        blocks: see `StyleNetwork`.
     """
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
-    network = StyleNetwork(width, about=about, dtype=policy)
+    network = StyleNetwork(width, blocks, dtype=policy)
     network.build((None, None, None, 3))
+    rng = np.random.default_rng(seed)
+    for unit in (*network.encoder, *network.residual, *network.decoder):
+        kernel = unit.convolution.kernel
+        deviation = np.sqrt(2 / np.prod(kernel.shape[:3]))
+        kernel.assign(rng.normal(0, deviation, kernel.shape).astype(np.float32))
     return network

@@ -1,0 +1,270 @@
+"""Fast style transfer: train a network for one style; then each picture takes one pass.
+
+    python fast_style_transfer.py train STYLE [STYLE ...] PHOTOS MODEL.keras [--minutes 30]
+    python fast_style_transfer.py apply MODEL.keras PHOTO [PHOTO ...] OUT
+    python fast_style_transfer.py export MODEL.keras MODEL.onnx
+
+Where neural_style_transfer.py optimizes a picture, `train` optimizes a network, so that its picture
+of any photograph has a low loss: the same loss, with the same options. PHOTOS is a folder of
+photographs, ten or more. Every minute MODEL_preview.png shows three that are not trained on.
+
+Johnson, Alahi and Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution",
+arXiv 1603.08155.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from style_transfer.console import say, warn
+from style_transfer.errors import RunStopped
+from style_transfer.programs import run_command
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from style_transfer.feedforward.about import About
+    from style_transfer.feedforward.painter import Finish
+    from style_transfer.pictures import Picture
+
+# Keras and NumPy are imported where they are needed, so that --help answers at once.
+
+FITTED_TO = 5  # photographs that fitted filters see, besides the styles
+
+
+def train(
+    styles,
+    photos: str | os.PathLike,
+    model: str | os.PathLike,
+    *,
+    overwrite: bool = False,
+    quiet: bool = True,
+    on_event: Callable | None = None,
+    **choices,
+) -> "About":
+    """Train a network for a style, or go on with a training that was stopped.
+
+    Args:
+        styles: the style picture, or a list of several: paths, PIL images or uint8 arrays.
+        photos: a folder of photographs, a pattern, or a .txt file of paths.
+        model: path of the network to be written; it ends in .keras.
+        overwrite: replace an earlier network of this program.
+        quiet: print nothing; what differs from what was asked for becomes a Python warning.
+        on_event: called with every event; see `style_transfer.feedforward.events`. It stops the
+            training by raising `StopRun`.
+        **choices: fields of `style_transfer.feedforward.choices.Choices`, such as `minutes=10`, and
+            fields of `Settings` that a loss depends on, such as `content_weight=0.1`.
+
+    Returns:
+        What the network was trained on, and its losses.
+
+    Raises:
+        InputError: a ValueError whose message names the argument, what was expected and received.
+        StopRun: a listener stopped the training; the same call goes on.
+        RunStopped: the loss was no finite number, or the memory did not suffice.
+    """
+    from style_transfer.feedforward.album import held_out
+    from style_transfer.feedforward.choices import split
+    from style_transfer.feedforward.console import TrainingConsole
+    from style_transfer.feedforward.files import check_free, locked, training_files
+    from style_transfer.feedforward.record import TrainingRecord, names_and_sizes
+    from style_transfer.gallery.plan import find_pictures
+    from style_transfer.inputs import listed
+    from style_transfer.parsing import parse_blend
+    from style_transfer.paths import existing_file
+    from style_transfer.pictures import load_picture
+    from style_transfer.runs.opening import FILTER_SOURCES
+    from style_transfer.runs.record import PictureFile
+
+    mine, settings = split(choices)
+    files = training_files(model)
+    pictures = [load_picture(style, "STYLE") for style in listed(styles)]
+    parse_blend(settings.style_blend, len(pictures))
+    paths = find_pictures(os.fspath(photos), "PHOTOS", files.state)
+    paths = [path for path in paths if path != files.preview]
+    inputs = [("STYLE", existing_file(p.path, "STYLE")) for p in pictures if p.path]
+    inputs += [("PHOTOS", path) for path in paths]
+    if settings.weights not in FILTER_SOURCES:
+        inputs.append(("--weights", existing_file(settings.weights, "--weights")))
+    check_free(files, inputs, overwrite)
+    to_learn, to_watch = held_out(paths)
+    record = TrainingRecord(
+        settings,
+        mine,
+        [PictureFile(picture.path or "", picture.sha256) for picture in pictures],
+        len(paths),
+        names_and_sizes(paths),
+    )
+    with locked(files), nullcontext() if quiet else TrainingConsole() as console:
+        listeners = [console or warn, *([on_event] if on_event else [])]
+        return _trained(files, record, (pictures, to_learn, to_watch), overwrite, listeners)
+
+
+def _trained(files, record, pictures, overwrite: bool, listeners) -> "About":
+    """Read what a training reads, and carry it out."""
+    from style_transfer.backends import start
+
+    start()
+    from preprocessing import fitting_images, images_at
+    from style_transfer.events import Said
+    from style_transfer.feedforward.album import Album
+    from style_transfer.feedforward.session import Material, Session
+
+    def tell(event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    styles, to_learn, to_watch = pictures
+    settings, size = record.settings, record.choices.size
+    if overwrite:
+        files.clear()
+    for remark in (remark for style in styles for remark in style.remarks):
+        tell(Said(remark))
+    album = Album(to_learn, size, lambda line: tell(Said(line, warning=True)))
+    seen = [album[number * len(album) // FITTED_TO] for number in range(FITTED_TO)]
+    images = [style.image for style in styles]
+    fitted = [fitting_images([photo], settings)[0] for photo in seen]
+    fitted += fitting_images([seen[0], *images], settings)[1:]
+    style_images = images_at([seen[0], *images], (size, size), settings)[1:]
+    material = Material(styles, style_images, fitted, to_learn, to_watch)
+    return Session(files, record, material, tell).run()
+
+
+def apply(  # noqa: PLR0913
+    model: str | os.PathLike,
+    photos: str | os.PathLike | Iterable,
+    out: str | os.PathLike,
+    *,
+    overwrite: bool = False,
+    workers: int | None = 1,
+    address: str | None = None,
+    quiet: bool = True,
+    **finish,
+) -> list[str]:
+    """Paint photographs with a network.
+
+    Args:
+        model: path of the network.
+        photos: a picture, a folder, a pattern or a .txt file of paths; or a list of such.
+        out: the result's name; of several photographs the folder of the results.
+        overwrite: replace this program's earlier results. Without it, of several photographs those
+            are painted whose results are missing, or have been made in another way.
+        workers: how many processes; None chooses.
+        address: of a Ray cluster.
+        quiet: print nothing.
+        **finish: fields of `style_transfer.feedforward.painter.Finish`.
+
+    Returns:
+        A line for each of several photographs that could not be painted.
+
+    Raises:
+        InputError: an argument that cannot be used; nothing was painted.
+    """
+    from style_transfer.feedforward.applying import apply_all, make_task
+    from style_transfer.feedforward.painter import Finish
+    from style_transfer.gallery.status import Status
+
+    output = finish.pop("output", None)
+    how = Finish(**finish)
+    given = [photos] if isinstance(photos, str | os.PathLike) else list(photos)
+    task, output = make_task(model, given, os.fspath(out), output)
+    how = Finish(**finish, output=output)
+    with Status(len(task.jobs), 0, quiet) as status:
+        return apply_all(task, how, render, overwrite, (workers, address), status)
+
+
+def load_style(model: str | os.PathLike) -> Callable:
+    """A network as a function of pictures.
+
+    Args:
+        model: path of the network.
+
+    Returns:
+        A function from a picture (a path, a PIL.Image, or a uint8 array), and fields of `Finish` as
+        keywords, such as `strength=0.6`, to a PIL.Image.
+
+    Raises:
+        InputError: not a network of this program's.
+    """
+    from style_transfer.feedforward.painter import Finish, Painter
+    from style_transfer.pictures import load_picture
+    from style_transfer.runs.pictures import as_image
+
+    painter = Painter(os.fspath(model), Finish(), render, "")
+
+    def painted(picture, **finish):
+        painter.finish = Finish(**finish)
+        return as_image(painter.pixels(load_picture(picture)))
+
+    return painted
+
+
+def render(picture: "Picture", painted: "np.ndarray", finish: "Finish") -> "np.ndarray":
+    """Pixels to be saved; see `style_transfer.feedforward.painter.Render`."""
+    import numpy as np
+
+    from preprocessing import with_alpha, with_colors_of
+    from style_transfer.runs.pictures import pixel_type
+
+    dtype = pixel_type(finish.output)
+    largest = np.iinfo(dtype).max
+    photograph = np.asarray(picture.image)
+    mixed = photograph + finish.strength * (painted - photograph)
+    pixels = np.clip(np.rint(mixed * (largest / 255)), 0, largest).astype(dtype)
+    if finish.preserve_color == "luminance":
+        pixels = with_colors_of(pixels, photograph)
+    return with_alpha(pixels, picture.alpha)
+
+
+def export(
+    model: str | os.PathLike, out: str | os.PathLike, overwrite: bool = False, quiet: bool = True
+) -> None:
+    """Write a network for other programs: ONNX (.onnx) or LiteRT (.tflite).
+
+    Both take pictures of any size, float32 (1, H, W, 3), RGB 0..255, and return the same.
+
+    Args:
+        model: path of the network.
+        out: path to write to.
+        overwrite: replace a file that is there.
+        quiet: print nothing.
+
+    Raises:
+        InputError: an argument that cannot be used, or a package is missing.
+    """
+    from style_transfer.feedforward.export import export_network
+
+    written = export_network(model, out, overwrite)
+    if not quiet:
+        say(f"Saved as {written}", sys.stdout)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns an `ExitCode`."""
+    from style_transfer.feedforward.arguments import parse
+
+    def command(on_event: Callable) -> None:
+        what, options = parse(sys.argv[1:] if arguments is None else arguments)
+        if options["quiet"]:
+            warnings.simplefilter("ignore")
+        if what == "train":
+            train(**options, on_event=on_event)
+        elif what == "export":
+            export(**options)
+        else:
+            failures = apply(**options)
+            for line in failures:
+                say(f"fast_style_transfer.py: {line}", sys.stderr)
+            if failures:
+                raise RunStopped(f"{len(failures)} photographs could not be painted")
+
+    return run_command(
+        "fast_style_transfer.py", command, way_on="the same command goes on from here"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""What a network was trained on, kept as text inside its file; read without Keras."""
+
+import base64
+import dataclasses
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from style_transfer.errors import InputError
+
+PROGRAM = "fast_style_transfer.py"
+VERSION = 1
+ENDING = ".keras"
+PACKAGE = "style_transfer"  # in which Keras knows the network's classes
+LARGEST_CONFIG = 1 << 22  # bytes; a network's own has about 20 kB, most of it thumbnails
+_CONFIG = "config.json"
+_NETWORK = f"{PACKAGE}>StyleNetwork"  # as Keras writes it
+_KNOWN = {"name", "width", "blocks", "about"}
+THUMBNAIL = 160  # pixels of a style's long side
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style picture; `thumbnail` is a JPEG in base64, `sha256` that of the picture's file."""
+
+    name: str
+    sha256: str
+    thumbnail: str
+
+
+@dataclass(frozen=True)
+class About:
+    """What a network was trained on.
+
+    Attributes:
+        styles: the style pictures.
+        settings: the script's, by name.
+        choices: those of the training, by name; see `choices.Choices`.
+        filters: `source` and `sha256` of VGG's filters, as in `vgg.FilterSource`.
+        photographs: how many were trained on.
+        precision: of VGG, `float32` or `bfloat16`.
+        steps: batches seen.
+        seconds: of training.
+        losses: means over the last epoch, by term, and `loss`, their sum.
+        versions: of the libraries.
+        finished: whether the training came to its end.
+    """
+
+    styles: list[Style]
+    settings: dict[str, Any]
+    choices: dict[str, Any]
+    filters: dict[str, str]
+    photographs: int
+    precision: str
+    steps: int = 0
+    seconds: float = 0.0
+    losses: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    finished: bool = False
+
+    def to_json(self) -> str:
+        """The text inside the network's file."""
+        return json.dumps({"program": PROGRAM, "version": VERSION, **dataclasses.asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> "About":
+        """The inverse of `to_json`; what a later version has added is passed over.
+
+        Raises:
+            ValueError: it is no text of this program.
+        """
+        content = json.loads(text)
+        if not isinstance(content, dict) or content.get("program") != PROGRAM:
+            raise ValueError("not written by this program")
+        known = {item.name: item for item in dataclasses.fields(cls)}
+        values = {name: value for name, value in content.items() if name in known}
+        try:
+            values["styles"] = [Style(**style) for style in values["styles"]]
+            return cls(**values)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"incomplete ({error})") from None
+
+
+def thumbnail(picture: Image.Image) -> str:
+    """A small JPEG of a picture, in base64."""
+    small = picture.copy()
+    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=85)
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def about_of_file(path: Path, what: str = "MODEL") -> About:
+    """What a network was trained on.
+
+    Args:
+        path: of the network's file.
+        what: how errors call it.
+
+    Raises:
+        InputError: not a file of a network that this program trained.
+    """
+    try:
+        config = _config(path)
+    except (OSError, ValueError, RecursionError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise refusal(what, path, error) from None
+    own = config.get("config") if isinstance(config, dict) else None
+    if not isinstance(own, dict) or config.get("registered_name") != _NETWORK:
+        raise refusal(what, path, "it holds another model")
+    if own.keys() - _KNOWN:
+        raise refusal(what, path, "it was written by a later version")
+    try:
+        return About.from_json(own.get("about", ""))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise refusal(what, path, f"what it was trained on: {error}") from None
+
+
+def is_network(path: Path) -> bool:
+    """Whether a file holds a network that this program trained."""
+    try:
+        about_of_file(path)
+    except InputError:
+        return False
+    return True
+
+
+def refusal(what: str, path: Path, reason: object) -> InputError:
+    """The line for a file that holds no network of this program's."""
+    text = " ".join(str(reason).split())[:200]
+    return InputError(
+        f"{what}: expected a network trained by {PROGRAM}, a whole {ENDING} file. "
+        f"Received: {str(path)!r} ({text})"
+    )
+
+
+def _config(path: Path):
+    if path.suffix != ENDING:
+        raise ValueError(f"its name does not end in {ENDING}")
+    with zipfile.ZipFile(path) as archive:
+        try:
+            member = archive.getinfo(_CONFIG)
+        except KeyError:
+            raise ValueError(f"it has no {_CONFIG}") from None
+        if member.file_size > LARGEST_CONFIG:
+            raise ValueError(f"its {_CONFIG} is too large")
+        return json.loads(archive.read(member))

@@ -1,0 +1,81 @@
+"""Shows a training: a bar on a terminal, a line every minute elsewhere."""
+
+import sys
+import time
+
+from style_transfer.console import is_terminal, say, writable
+from style_transfer.events import Said
+from style_transfer.feedforward.events import Saved, StepDone
+
+LINE_EVERY = 60.0  # seconds, where there is no terminal
+
+
+class TrainingConsole:
+    """A listener of a training; a context manager."""
+
+    def __init__(self) -> None:
+        self.bar = None
+        self._told = 0.0  # when the last line was written
+        self._saved = False
+
+    def __enter__(self) -> "TrainingConsole":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def __call__(self, event: object) -> None:
+        """Listen to an event."""
+        if isinstance(event, Said):
+            self._say(event.line)
+        elif isinstance(event, StepDone):
+            self._step(event)
+        elif isinstance(event, Saved) and not self._saved:
+            self._saved = True
+            self._say(f"Preview: {event.preview}, new every minute")
+
+    def _step(self, event: StepDone) -> None:
+        terms = ", ".join(
+            f"{name.replace('_', ' ')} {value:.3g}"
+            for name, value in event.losses.items()
+            if name != "loss"
+        )
+        loss, left = f"loss {event.losses['loss']:.4g}", f"{_duration(event.left)} left"
+        if not is_terminal(sys.stdout):
+            if time.monotonic() - self._told > LINE_EVERY or event.share >= 1:
+                self._told = time.monotonic()
+                self._say(f"Step {event.step}: {loss} ({terms}), {left}")
+            return
+        if self.bar is None:
+            self._begin()
+        self.bar.update(
+            self.task, completed=event.share, step=event.step, loss=f"{loss} ({terms})", left=left
+        )
+
+    def _begin(self) -> None:
+        from rich import progress
+
+        self.bar = progress.Progress(
+            progress.TextColumn("step {task.fields[step]}"),
+            progress.BarColumn(bar_width=24),
+            progress.TextColumn("{task.fields[loss]}"),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("{task.fields[left]}"),
+        )
+        self.task = self.bar.add_task("", total=1.0, step=0, loss="…", left="")
+        self.bar.start()
+
+    def _say(self, line: str) -> None:
+        if self.bar:
+            line = writable(line, sys.stdout)
+            self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        else:
+            say(line, sys.stdout)
+
+
+def _duration(seconds: float) -> str:
+    """A time to go, as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

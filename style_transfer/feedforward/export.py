@@ -1,0 +1,91 @@
+"""A network for other programs, by Keras's own export: ONNX or LiteRT."""
+
+import importlib.util
+import os
+import tempfile
+from pathlib import Path
+
+from style_transfer.errors import InputError
+from style_transfer.feedforward.files import check_apart, check_writable
+from style_transfer.paths import existing_file, expanded
+from style_transfer.runs.files import write_whole
+
+FORMATS = {".onnx": "onnx", ".tflite": "litert"}
+# What Keras needs for a format, by backend.
+PACKAGES = {
+    ("tensorflow", "onnx"): ("tf2onnx", "onnx"),
+    ("torch", "onnx"): ("onnx", "onnxscript"),
+    ("jax", "onnx"): ("tf2onnx", "onnx", "tensorflow"),
+    ("tensorflow", "litert"): ("tensorflow",),
+}
+
+
+def export_network(
+    model: str | os.PathLike, out: str | os.PathLike, overwrite: bool = False
+) -> Path:
+    """Write a network in the format that OUT's ending says.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        InputError: an argument that cannot be used, or a package is missing.
+    """
+    source = existing_file(model, "MODEL").absolute()
+    target = expanded(out, "OUT").absolute()
+    if target.suffix not in FORMATS or target.is_dir():
+        raise InputError(
+            f"OUT: expected a name that ends in {' or '.join(FORMATS)}. "
+            f"Received: {os.fspath(out)!r}"
+        )
+    check_writable(target, "OUT")
+    check_apart([target], [("MODEL", source)], "OUT")
+    if os.path.lexists(target) and not overwrite:
+        raise InputError(
+            f"OUT: expected a name without a file, or --overwrite. Received: {str(target)!r}"
+        )
+    from style_transfer.backends import start
+
+    start()
+    import keras
+
+    backend, form = keras.backend.backend(), FORMATS[target.suffix]
+    packages = PACKAGES.get((backend, form))
+    if packages is None:
+        raise InputError(f"OUT: expected another format below {backend}. Received: {str(target)!r}")
+    missing = [name for name in packages if not importlib.util.find_spec(name)]
+    if missing:
+        raise InputError(
+            f"OUT: expected the package {missing[0]} for {target.suffix}; "
+            "pip install -r requirements-export.txt"
+        )
+    with tempfile.TemporaryDirectory(prefix="nst-fast-") as folder:
+        written = Path(folder, f"network{target.suffix}")
+        _export(source, written, form)
+        content = written.read_bytes()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(target, lambda file: file.write(content))
+    return target
+
+
+def _export(source: Path, path: Path, form: str) -> None:
+    """Let Keras write a network; pictures of any size are admitted where the format can.
+
+    Raises:
+        InputError: this version of Keras does not know the format.
+    """
+    import keras
+
+    from style_transfer.feedforward.model_file import read_network
+
+    network = read_network(source)
+    signature = [keras.InputSpec(shape=(1, None, None, 3), dtype="float32", name="photograph")]
+    try:
+        network.export(str(path), format=form, verbose=False, input_signature=signature)
+    except (TypeError, ValueError) as error:
+        if path.exists() or "format" not in str(error):
+            raise
+        raise InputError(
+            f"OUT: expected a version of Keras that exports {form}: pip install -U keras. "
+            f"Received: {keras.__version__}"
+        ) from None

@@ -1,0 +1,210 @@
+"""The files of a training, and what it may write over: its own earlier files, nothing else."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from style_transfer.errors import InputError
+from style_transfer.events import TERMS
+from style_transfer.feedforward.about import ENDING, PROGRAM, is_network
+from style_transfer.locking import only_process, writable
+from style_transfer.paths import expanded
+from style_transfer.runs.files import write_text
+
+LOG_COLUMNS = ("epoch", "step", "seconds", "learning_rate", "loss", *TERMS)
+PNG_MARK = f"Software\0{PROGRAM}".encode()
+ABOUT_TEXT = f"""\
+Written by {PROGRAM}: what a training needs to go on after a stop. The same command goes on.
+Without this folder, the network beside it can be used, but not trained further.
+"""
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """Names of all files of a training; `network` is MODEL.keras, without `~`."""
+
+    network: Path
+
+    def _with(self, ending: str) -> Path:
+        return self.network.with_name(self.network.stem + ending)
+
+    @property
+    def preview(self) -> Path:
+        """MODEL_preview.png, held-out photographs and the network's pictures of them."""
+        return self._with("_preview.png")
+
+    @property
+    def log(self) -> Path:
+        """MODEL_log.csv, the losses by epoch."""
+        return self._with("_log.csv")
+
+    @property
+    def state(self) -> Path:
+        """MODEL_state/, which is there while the training is not finished."""
+        return self._with("_state")
+
+    @property
+    def record(self) -> Path:
+        """What the training was asked for, and what it reads."""
+        return self.state / "training.json"
+
+    @property
+    def backup(self) -> Path:
+        """Network, optimizer and progress."""
+        return self.state / "backup.weights.h5"
+
+    @property
+    def about(self) -> Path:
+        """The text that marks the folder of the state as ours."""
+        return self.state / "about.txt"
+
+    def results(self) -> list[Path]:
+        """The files beside each other that a training leaves."""
+        return [self.network, self.preview, self.log]
+
+    def is_interrupted(self) -> bool:
+        """Whether an earlier training has been stopped here."""
+        return self.record.exists()
+
+    def clear(self) -> None:
+        """Remove the state, and the state alone, after the training has ended."""
+        for path in self.state.glob("*"):
+            if path.name != "lock":
+                path.unlink()
+
+
+def training_files(model: str | os.PathLike) -> TrainingFiles:
+    """The files of a training.
+
+    Raises:
+        InputError: the name does not end in .keras, or nothing can be written there.
+    """
+    path = expanded(model, "MODEL").absolute()
+    if path.suffix != ENDING or path.is_dir():
+        raise InputError(
+            f"MODEL: expected a file's name that ends in {ENDING}. Received: {os.fspath(model)!r}"
+        )
+    check_writable(path, "MODEL", "_state")
+    return TrainingFiles(path)
+
+
+def check_free(files: TrainingFiles, inputs: Iterable[tuple[str, Path]], overwrite: bool) -> None:
+    """Refuse a name where a training would harm an input, another training or somebody's file.
+
+    Args:
+        files: of the training.
+        inputs: everything that it reads: (name of the argument, path).
+        overwrite: whether a finished or interrupted training may go.
+
+    Raises:
+        InputError: naming the file in the way.
+    """
+    check_apart(files.results(), inputs, "MODEL")
+    if files.state.is_dir() and any(files.state.iterdir()) and not files.about.is_file():
+        raise _stranger(files.state, "MODEL")
+    present = [path for path in files.results() if os.path.lexists(path)]
+    for path in present:
+        if not is_ours(path):
+            raise _stranger(path, "MODEL")
+    if present and not overwrite and not files.is_interrupted():
+        raise InputError(
+            "MODEL: expected a name without a network, or --overwrite. "
+            f"Received: {str(files.network)!r}, where {present[0].name} is"
+        )
+
+
+def check_apart(outputs: Iterable[Path], inputs: Iterable[tuple[str, Path]], argument: str) -> None:
+    """InputError where a file to be written is one that is read, by whatever name or link."""
+    there = {identity: path for path in outputs if (identity := _identity(path))}
+    for what, path in inputs:
+        written = there.get(_identity(path))
+        if written:
+            raise InputError(
+                f"{argument}: expected another than an input's. Received: {str(written)!r}, which "
+                f"is {what}, {str(path)!r}"
+            )
+
+
+def is_ours(path: Path) -> bool:
+    """Whether this program wrote a file: a network, a picture or a log."""
+    try:
+        if path.suffix == ENDING:
+            return is_network(path)
+        with path.open("rb") as file:
+            start = file.read(4096)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 4096))
+            end = file.read()
+    except OSError:
+        return False
+    if path.suffix == ".csv":
+        return start.startswith(",".join(LOG_COLUMNS).encode())
+    mark = PNG_MARK if path.suffix == ".png" else PROGRAM.encode()
+    return mark in start or mark in end
+
+
+@contextmanager
+def locked(files: TrainingFiles) -> Iterator[None]:
+    """Keep other processes off a training. Folders are made as needed.
+
+    Raises:
+        InputError: another process trains this network, or nothing can be written.
+    """
+    made = [files.state, *(f for f in files.state.parents if not f.exists())]
+    with writable("MODEL", files.network):
+        files.state.mkdir(parents=True, exist_ok=True)
+    try:
+        with only_process(files.state / "lock", "MODEL", files.network, "training"):
+            with writable("MODEL", files.network):
+                if not files.about.exists():
+                    write_text(files.about, ABOUT_TEXT)
+            yield
+    finally:
+        with suppress(OSError):
+            if [path.name for path in files.state.iterdir()] == [files.about.name]:
+                files.about.unlink()
+            for folder in made:  # left empty by a training that never began
+                folder.rmdir()
+
+
+def check_writable(path: Path, argument: str, ending: str = "") -> None:
+    """InputError where nothing can be written: found before anything is computed.
+
+    Args:
+        path: of the file.
+        argument: which names it.
+        ending: of the longest name beside it.
+    """
+    folder, received = path.parent, f"Received: {str(path)!r}"
+    try:
+        while not folder.exists():
+            folder = folder.parent
+        limit = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{argument}: expected a name that can be written. {received} ({error})"
+        ) from None
+    if len(os.fsencode(path.stem + ending)) + 32 > limit:  # endings, and files on their way
+        raise InputError(f"{argument}: expected a shorter name. {received}")
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{argument}: expected a folder that can be written to. {received}, where "
+            f"{str(folder)!r} is none"
+        )
+
+
+def _stranger(path: Path, argument: str) -> InputError:
+    return InputError(
+        f"{argument}: expected no files but this program's. Received: {str(path)!r}, which is not "
+        "one of them; move it, or choose another name"
+    )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
