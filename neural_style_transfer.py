@@ -151,8 +151,15 @@ def paint(run, inputs, objectives=None):
     return run.picture_of(run.finish()), run.record
 
 
-def vgg_objectives(run, inputs, shared=None):
+def vgg_objectives(run, inputs, shared=None, workers=1, address=None):
     """Load VGG with its filters, and make the losses that its features define.
+
+    Args:
+        run: that is painted.
+        inputs: its pictures.
+        shared: a `style_transfer.shared.Shared`, so that several runs share network and targets.
+        workers: how many processes compute the tiles of a large picture; `auto` chooses.
+        address: of a Ray cluster whose nodes compute them.
 
     Returns:
         A function from a `Size` to the loss at that size, itself a function from an image,
@@ -163,13 +170,13 @@ def vgg_objectives(run, inputs, shared=None):
     start()
     from preprocessing import fitting_images, images_at, regions_at
     from style_transfer.runs.filters import filters_of_run
-    from style_transfer.runs.losses import RunLosses
+    from style_transfer.runs.losses import RunLosses, crew_for
     from style_transfer.shared import Shared
 
     settings, shared = run.record.settings, shared or Shared()
     filters = filters_of_run(run, fitting_images(inputs.images, settings))
     network = shared.network(filters, settings, run.record.precision)
-    losses = RunLosses(run, network, shared)
+    losses = RunLosses(run, network, shared, crew_for(run, filters, workers, address))
 
     def objective_at(size):
         images = images_at(inputs.images, size.shape, settings)
@@ -258,8 +265,15 @@ def main(arguments: list[str] | None = None, objectives=None) -> int:
             return
         if options["quiet"]:
             warnings.simplefilter("ignore")
+        if name == "estimate":
+            from style_transfer.estimate import estimate
+
+            estimate(**options)
+            return
+        crew = {key: options.pop(key) for key in ("workers", "address") if key in options}
         run = {"transfer": transfer, "resume": resume}[name]
-        run(**options, on_event=on_event, objectives=objectives)
+        made = objectives or partial(vgg_objectives, **crew)
+        run(**options, on_event=on_event, objectives=made)
 
     return run_command("neural_style_transfer.py", command)
 

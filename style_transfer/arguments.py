@@ -70,6 +70,17 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--force", action="store_true", help="run even where the memory seems too small"
     )
+    run.add_argument(
+        "--dry_run",
+        action="store_true",
+        help="say how long it would take, how much memory and disk, and end",
+    )
+    run.add_argument(
+        "--workers", metavar="N|auto", help="processes that compute tiles at once (default: 1)"
+    )
+    run.add_argument(
+        "--address", metavar="HOST:PORT|auto", help="of a Ray cluster, whose nodes compute tiles"
+    )
     run.add_argument("--quiet", action="store_true", help="print nothing but errors")
     add_settings(parser)
     return parser
@@ -118,7 +129,8 @@ def parse(arguments: list[str] | None = None) -> tuple[str, dict]:
     """What the command line asks for.
 
     Returns:
-        `transfer`, `resume` or `list`, and the keyword arguments for it.
+        `transfer`, `resume`, `estimate` or `list`, and the keyword arguments for it; `workers` and
+        `address` are for `vgg_objectives`.
 
     Raises:
         InputError: positional arguments that are missing or do not go together.
@@ -131,7 +143,12 @@ def parse(arguments: list[str] | None = None) -> tuple[str, dict]:
     options.setdefault("quiet", False)
     if options.get("preset") == "list":
         return "list", {}
+    command = "estimate" if options.pop("dry_run", False) else "transfer"
+    if "address" in options:  # the cluster chooses by its nodes, unless it is told how many
+        options.setdefault("workers", "auto")
     if "resume" in options:
+        if command == "estimate":
+            raise InputError("--dry_run: expected without --resume. Received: both")
         if paths:
             raise InputError(f"--resume: expected no further paths. Received: {' '.join(paths)}")
         if "preset" in options:
@@ -151,7 +168,7 @@ def parse(arguments: list[str] | None = None) -> tuple[str, dict]:
             f"the results' names. Received: {' '.join(paths) or 'nothing'}"
         )
     base, *styles, prefix = paths
-    return "transfer", {"base": base, "styles": styles, "prefix": prefix, **options}
+    return command, {"base": base, "styles": styles, "prefix": prefix, **options}
 
 
 def underscored(argument: str) -> str:

@@ -20,7 +20,9 @@ from style_transfer.errors import InputError
 from style_transfer.machine import usable_cores, usable_memory
 from style_transfer.outcomes import Failure, InOrder, Outcome, call, outcome_of
 
-__all__ = ["Failure", "Outcome", "Workers", "automatic_workers"]
+LARGEST_TEAM = 100_000  # workers; more is a slip of the keyboard
+
+__all__ = ["Failure", "Outcome", "Workers", "automatic_workers", "check_ray", "parse_workers"]
 
 
 class Workers:
@@ -117,6 +119,33 @@ def automatic_workers(memory: int | None = None) -> int:
     if memory and usable is not None:
         workers = min(workers, usable // memory)
     return max(1, workers)
+
+
+def parse_workers(text: int | str) -> int | None:
+    """The number that `--workers` says; None for `auto`.
+
+    Raises:
+        InputError: neither `auto` nor a whole number of at least 1.
+    """
+    if text == "auto":
+        return None
+    if not str(text).isdecimal() or not 1 <= int(text) <= LARGEST_TEAM:
+        raise InputError(
+            f"--workers: expected a number from 1 to {LARGEST_TEAM:,}, or auto. Received: {text!r}"
+        )
+    return int(text)
+
+
+def check_ray(address: str | None) -> None:
+    """Fail early where there is no Ray, or no cluster at the address.
+
+    Raises:
+        InputError: naming the option.
+    """
+    _ray_team()
+    from style_transfer.ray_session import check_address
+
+    check_address(address)
 
 
 class _InProcess:

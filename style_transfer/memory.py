@@ -63,15 +63,26 @@ def content_bytes(settings: Settings, pixels: int) -> int:
     return round(4 * values * pixels)
 
 
-def bytes_by_method(settings: Settings, size: tuple[int, int], styles: int, method: Method) -> int:
-    """Bytes that a run needs at a size of (rows, columns), whole or in tiles."""
+def bytes_by_method(
+    settings: Settings, size: tuple[int, int], styles: int, method: Method, workers: int = 0
+) -> int:
+    """Bytes that a run needs at a size of (rows, columns), whole or in tiles.
+
+    Args:
+        settings: what memory depends on.
+        size: (rows, columns).
+        styles: how many style pictures there are.
+        method: how the size is computed.
+        workers: other processes of this machine that compute its tiles.
+    """
     if not method.tile:
         return estimated_bytes(settings, size[0] * size[1], styles)
     megapixels, precision = size[0] * size[1] / 1e6, _precision(settings)
     evaluation = IN_TILES[precision] * window_pixels(settings, size, method.tile) / 1e6
     targets = TARGET_ARRAYS + STYLE_ARRAY * settings.style_scale**2 * styles
     growing = max(ARRAYS[method.optimizer] + OPTIMIZER[method.optimizer], targets) * megapixels
-    return round((LIBRARIES[precision] + evaluation + growing) * GIB)
+    processes = 1 + workers  # this one computes the tiles of the style pictures
+    return round((processes * (LIBRARIES[precision] + evaluation) + growing) * GIB)
 
 
 def _precision(settings: Settings) -> str:
@@ -114,7 +125,11 @@ def memory_to_use(settings: Settings) -> int | None:
 
 
 def method_for(
-    settings: Settings, size: tuple[int, int], styles: int, usable: int | None
+    settings: Settings,
+    size: tuple[int, int],
+    styles: int,
+    usable: int | None,
+    workers: int = 0,
 ) -> Method:
     """How a size is computed: whole while it fits, else in tiles, above that with Adam.
 
@@ -123,6 +138,7 @@ def method_for(
         size: (rows, columns).
         styles: how many style pictures there are.
         usable: bytes; None: no limit is known.
+        workers: as for `bytes_by_method`.
 
     Returns:
         The first method that fits; where none does, the one that needs least.
@@ -142,16 +158,18 @@ def method_for(
             if side < max(size) and (optimizer == "adam" or side >= SMALLEST_OF_LBFGS)
         ]
     for method in methods:
-        if usable is None or bytes_by_method(settings, size, styles, method) <= usable:
+        if usable is None or bytes_by_method(settings, size, styles, method, workers) <= usable:
             return method
     return methods[-1]
 
 
-def methods_for(settings: Settings, sizes: list[Size], styles: int) -> dict[str, Method]:
-    """The method of each size, by its number."""
+def methods_for(
+    settings: Settings, sizes: list[Size], styles: int, workers: int = 0
+) -> dict[str, Method]:
+    """The method of each size, by its number; arguments as for `bytes_by_method`."""
     usable, found = memory_to_use(settings), {}
     for size in sizes:
-        method = method_for(settings, size.shape, styles, usable)
+        method = method_for(settings, size.shape, styles, usable, workers)
         found[str(size.number)] = method
     return found
 

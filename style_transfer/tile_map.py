@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from style_transfer import backends
 from style_transfer.cluster import Workers
 from style_transfer.errors import RunStopped
 from style_transfer.events import TilePass
@@ -26,35 +25,13 @@ from style_transfer.images import IMAGENET_MEAN
 from style_transfer.passes import Arrays, LayerMasks, Passes
 from style_transfer.runs.kept_tiles import KeptTiles
 from style_transfer.settings import Settings
+from style_transfer.tile_crew import Crew, RemoteTileWorker
 
 if TYPE_CHECKING:
     from style_transfer.network import FeatureExtractor
 
 # A pass forward and backward takes about as long as three forward, until both have been measured.
 PASSES = {"sums": 1, "gradient": 3}
-
-
-@dataclass(frozen=True)
-class Crew:
-    """Who computes tiles; this process, unless it says otherwise.
-
-    Attributes:
-        workers: how many processes; None: as `cluster.Workers` chooses.
-        address: of a Ray cluster, or None.
-        make_network: makes the network in another process; needed with several. Goes there by
-            pickle.
-        memory: bytes that a worker needs, for the choice of their number.
-    """
-
-    workers: int | None = 1
-    address: str | None = None
-    make_network: Callable[[], FeatureExtractor] | None = None
-    memory: int | None = None
-
-    @property
-    def is_this_process(self) -> bool:
-        """Whether no other process is needed."""
-        return self.workers == 1 and self.address is None
 
 
 @dataclass(frozen=True)
@@ -180,22 +157,6 @@ class TileWorker:
         return self.passes.content_features(window)
 
 
-@dataclass(frozen=True)
-class RemoteTileWorker:
-    """Makes a `TileWorker` in another process; goes there by pickle."""
-
-    make_network: Callable[[], FeatureExtractor]
-    settings: Settings
-    grid: Grid
-    regions: tuple[np.ndarray | None, ...]
-    content: np.ndarray
-
-    def __call__(self) -> TileWorker:
-        backends.start()
-        network = self.make_network()
-        return TileWorker(network, self.settings, self.grid, self.regions, self.content)
-
-
 class TileMap:
     """Asks all tiles of one size, in order.
 
@@ -227,10 +188,9 @@ class TileMap:
             def make() -> TileWorker:
                 return worker
         else:
-            assert crew.make_network is not None
-            parts = crew.make_network, settings, grid, tuple(regions), pixels
-            make = RemoteTileWorker(*parts)
-        self._team = Workers(make, crew.workers, crew.address, crew.memory)
+            make = RemoteTileWorker(crew, settings, grid, tuple(regions), pixels)
+        # Items are large and take seconds: none waits at a worker that is slow.
+        self._team = Workers(make, crew.workers, crew.address, ahead=0)
         self._done, self._seconds = 0, dict.fromkeys(PASSES, 0.0)
 
     def begin(self, image: np.ndarray) -> None:

@@ -19,6 +19,7 @@ from style_transfer import backends, losses
 from style_transfer.backends import value_and_grad
 from style_transfer.balance import balanced_by_norms, under_soft_noise
 from style_transfer.events import TERMS
+from style_transfer.gaussians import Moments
 from style_transfer.grid import bands, channels_of
 from style_transfer.objective import LossWeights, make_loss_weights, term_of
 from style_transfer.passes import Arrays, LayerMasks, Passes, Sums
@@ -255,7 +256,7 @@ class _StatisticLosses:
             statistic = ops.reshape(flat[start : start + channels**2], (channels, channels))
             start += channels**2
             if mean is not None:
-                statistic = losses.Moments(mean, ops.cast(statistic, "float32"))
+                statistic = Moments(mean, ops.cast(statistic, "float32"))
             count = int(self.masks.positions(place.layer, index))
             at = (place, lambda found=statistic: found, count, self.targets, self.settings)
             for part in style_losses_at(*at):

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from style_transfer.balance import balanced_loss_weights
+from style_transfer.cluster import check_ray, parse_workers
+from style_transfer.machine import usable_cores
 from style_transfer.memory import methods_for
 from style_transfer.objective import make_objective
 from style_transfer.runs.kept_tiles import KeptTiles
-from style_transfer.tile_map import Crew, TileMap, Tiling
+from style_transfer.tile_crew import Crew
+from style_transfer.tile_map import TileMap, Tiling
 from style_transfer.tiled_targets import TiledTargets, make_tiled_targets
 from style_transfer.tiles import balanced_loss_weights_in_tiles, make_tiled_objective
 
@@ -23,6 +26,31 @@ if TYPE_CHECKING:
     from style_transfer.schedule import Size
     from style_transfer.shared import Shared
     from style_transfer.targets import Masks, Targets
+    from style_transfer.vgg import Filters
+
+CORES_A_WORKER = 2
+
+
+def crew_for(run: Run, filters: Filters, workers: int | str, address: str | None) -> Crew:
+    """Who computes the tiles of a run.
+
+    Args:
+        run: with its settings and precision.
+        filters: of the network.
+        workers: as `--workers`.
+        address: of a Ray cluster, or None.
+
+    Raises:
+        InputError: no such number; Ray is missing; there is no cluster at the address.
+    """
+    count = parse_workers(workers)
+    if count is None and address is None:
+        # On 2 cores, two processes were not faster than one with two threads.
+        count = max(1, usable_cores() // CORES_A_WORKER)
+    if count == 1 and address is None:
+        return Crew()
+    check_ray(address)
+    return Crew(count, address, filters, run.record.precision)
 
 
 class RunLosses:
@@ -43,7 +71,15 @@ class RunLosses:
         self._tiles: TileMap | None = None
         run.resources.callback(self.close)
         self.settings, record = run.record.settings, run.record
-        run.choose_methods(partial(methods_for, self.settings, record.sizes, len(record.styles)))
+        local = 0 if self.crew.is_this_process or self.crew.address else self.crew.workers or 0
+        sizes, styles = record.sizes, len(record.styles)
+        run.choose_methods(partial(methods_for, self.settings, sizes, styles, local))
+        if not (self.crew.is_this_process or any(run.method(x).tile for x in sizes)):
+            run.say(
+                "--workers: no size is computed in tiles, so this process paints alone "
+                "(--tile N asks for tiles).",
+                warning=True,
+            )
 
     def targets(self, size: Size, images: list[np.ndarray], regions: list[Masks] | None) -> Targets:
         """What the combination image is compared with.

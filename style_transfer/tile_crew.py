@@ -1,0 +1,61 @@
+"""Who computes the tiles of a picture: this process, others, or the nodes of a cluster.
+
+Nothing here imports Keras: another process reads this file before it starts the backend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from style_transfer.backends import start
+from style_transfer.grid import Grid
+from style_transfer.settings import Settings
+from style_transfer.vgg import Filters
+
+if TYPE_CHECKING:
+    from style_transfer.tile_map import TileWorker
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who computes tiles; this process, unless it says otherwise.
+
+    Attributes:
+        workers: how many processes; None: on a cluster, as `cluster.Workers` chooses.
+        address: of a Ray cluster, or None.
+        filters: of the network, for other processes.
+        precision: of the network, likewise.
+    """
+
+    workers: int | None = 1
+    address: str | None = None
+    filters: Filters | None = None
+    precision: str = ""
+
+    @property
+    def is_this_process(self) -> bool:
+        """Whether no other process is needed."""
+        return self.workers == 1 and self.address is None
+
+
+@dataclass(frozen=True)
+class RemoteTileWorker:
+    """Makes a `TileWorker` in another process, to which it goes by pickle."""
+
+    crew: Crew
+    settings: Settings
+    grid: Grid
+    regions: tuple[np.ndarray | None, ...]
+    content: np.ndarray
+
+    def __call__(self) -> TileWorker:
+        start()
+        from style_transfer.network import feature_extractor
+        from style_transfer.tile_map import TileWorker
+
+        assert self.crew.filters is not None
+        network = feature_extractor(self.crew.filters, self.settings, self.crew.precision)
+        return TileWorker(network, self.settings, self.grid, self.regions, self.content)
