@@ -176,7 +176,7 @@ class _Plain(io.RawIOBase):
 
 def write_array(file: BinaryIO, array: np.ndarray) -> None:
     """Write an array as `np.save` does, without a copy of it in memory."""
-    array = np.ascontiguousarray(array)
+    array = np.ascontiguousarray(array).reshape(array.shape)  # which makes of a scalar a vector
     head = np.lib.format.header_data_from_array_1_0(array)
     np.lib.format.write_array_header_1_0(file, head)
     view = memoryview(array).cast("B")
