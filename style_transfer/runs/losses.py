@@ -11,6 +11,7 @@ import numpy as np
 
 from style_transfer.balance import balanced_loss_weights
 from style_transfer.cluster import check_ray, parse_workers
+from style_transfer.disk import disk_line
 from style_transfer.machine import usable_cores
 from style_transfer.memory import methods_for
 from style_transfer.objective import make_objective
@@ -74,6 +75,8 @@ class RunLosses:
         local = 0 if self.crew.is_this_process or self.crew.address else self.crew.workers or 0
         sizes, styles = record.sizes, len(record.styles)
         run.choose_methods(partial(methods_for, self.settings, sizes, styles, local))
+        if run.files and (line := disk_line(record, run.files, run.options.journal)):
+            run.say(line)
         if not (self.crew.is_this_process or any(run.method(x).tile for x in sizes)):
             run.say(
                 "--workers: no size is computed in tiles, so this process paints alone "
