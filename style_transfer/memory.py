@@ -30,8 +30,8 @@ OPTIMIZER = {"lbfgs": 25 * 8 * 3 * 1e6 / GIB, "adam": 48 * 1e6 / GIB}  # GiB a m
 # Of a picture in tiles, beside the optimizer's: gradient, the last iteration's image, the content's
 # pixels; with L-BFGS also vectors in float64. GiB a megapixel.
 ARRAYS = {"lbfgs": 100 * 1e6 / GIB, "adam": 30 * 1e6 / GIB}
-# While targets are computed: content image and pixels, and the state of the size before.
-TARGET_ARRAYS = 50 * 1e6 / GIB
+# While targets are computed: content image, pixels, the state of the size before (measured).
+TARGET_ARRAYS = 72 * 1e6 / GIB
 STYLE_ARRAY = 15 * 1e6 / GIB  # a style's image and its pixels, GiB a megapixel
 TILES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)  # that `auto` chooses among
 # In smaller tiles L-BFGS takes longer for a step than Adam in large ones for several.
