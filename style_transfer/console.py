@@ -137,7 +137,7 @@ class Console:
         """Progress within an evaluation; without a bar, a line a minute."""
         assert self.record is not None and event.size is not None
         size, budget = event.size, event.size.iterations * self.record.settings.evaluations
-        done = sum(entry.size == size.number for entry in self.record.evaluations) % budget
+        done = sum(x.iteration >= size.first_iteration for x in self.record.evaluations)
         left = event.left + event.evaluation * (budget - done - 1)
         line = (
             f"{size.columns} x {size.rows}, evaluation {done + 1} of {budget}, tile pass "
