@@ -50,6 +50,8 @@ TEXTS = {
     "need_painting": "还需要一幅画作。",
     "refused": "无法使用：",
     "empty_head": "画架上还没有画",
+    "easel": "画架",
+    "drop": "拖入或选择",
     "empty": "放入一张照片和一幅画作，然后点“开始绘制”。您可以看着它画，满意时随时停下。",
     "alt_result": "正在绘制的照片",
     "alt_photograph": "原来的照片",

@@ -53,8 +53,10 @@ TEXTS = {
     "refused": "This does not work:",
     # The easel
     "empty_head": "Nothing on the easel yet",
-    "empty": "Drop a photograph and a painting on the left, then press Paint. You can watch, and stop "
-    "when it is right.",
+    "easel": "Easel",
+    "drop": "Drop or choose",
+    "empty": "Give a photograph and a painting, then press Paint. You can watch, and stop when it is "
+    "right.",
     "alt_result": "The photograph as it is being repainted",
     "alt_photograph": "The photograph before",
     "alt_iteration": "The picture after iteration {n}",

@@ -23,7 +23,7 @@ from style_transfer.studio.uploads import keep
 
 MOST_PAINTINGS = 4
 STRONGEST = 1.5  # of the slider: the content weight divided by 10 to this power
-SIZES = (128, 2400, 512)  # smallest, largest and first long side of the slider
+SIZES = (64, 2400, 512)  # smallest, largest and first long side of the slider
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -146,6 +146,7 @@ class Page:
             elem_id=name,
             min_width=130,
             alt_text=label,
+            placeholder=self.texts["drop"],
         )
         # Gradio would decode what was sent; uploads.py does, within limits.
         component.preprocess = lambda payload: payload.path if payload else None

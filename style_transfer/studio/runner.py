@@ -105,6 +105,7 @@ def watched(objectives: Callable, watcher: Watcher) -> Callable:
     """Objectives that show each image, as far as there is time, before they evaluate it."""
 
     def objectives_of(run: Any, inputs: Any) -> Callable:
+        watcher.show(lambda image: image, inputs.start_image)  # while the network is loaded
         objective_at = objectives(run, inputs)
 
         def watched_at(size: Any) -> Callable:

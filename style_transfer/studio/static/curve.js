@@ -10,7 +10,7 @@ const TERMS = ["total", "content", "style", "total_variation"];
 export class Curve {
   constructor() {
     this.lines = Object.fromEntries(
-      TERMS.map((term) => [term, element("path", { class: `line ${term}` })]),
+      TERMS.map((term) => [term, element("path", { class: `loss ${term}` })]),
     );
     this.svg = element(
       "svg",

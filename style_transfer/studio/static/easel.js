@@ -29,12 +29,13 @@ export class Easel {
     this.makeButtons();
     this.makeContinuing();
     this.makeKeeping();
-    const told = element("div", { class: "told" }, this.status, this.facts);
-    const bar = element("div", { class: "bar" }, told, this.stop, this.compare, this.take);
-    const below = element("div", { class: "below" }, this.curve.root, this.continuing, this.keeping);
+    const told = element("div", { class: "told" }, this.status, this.facts, this.progress, this.line);
+    const bar = element("div", { class: "bar" }, this.stop, this.compare, this.take);
+    this.side = element(
+      "div", { class: "side" }, told, bar, this.curve.root, this.continuing, this.keeping,
+    );
     this.root = element(
-      "section", { class: "easel", "aria-label": text("title") },
-      this.canvas.root, this.progress, bar, this.line, below,
+      "section", { class: "easel", "aria-label": text("easel") }, this.canvas.root, this.side,
     );
     this.show(null);
   }
@@ -102,8 +103,8 @@ export class Easel {
     const more = run && !other && run.status !== this.run.status;
     const grown = run && !other && run.iterations?.length !== this.run.iterations?.length;
     this.run = run;
+    this.side.hidden = !run;
     const [active, resting] = [ACTIVE, RESTING].map((all) => Boolean(run && all.includes(run.status)));
-    for (const part of [this.status, this.facts]) part.hidden = !run;
     this.progress.hidden = !active && run?.status !== "elsewhere";
     this.stop.hidden = !active;
     this.take.hidden = !run?.iterations;
@@ -142,6 +143,7 @@ export class Easel {
     const lines = run.lines ?? [];
     const told = run.status === "failed" || active ? lines[lines.length - 1] ?? "" : "";
     if (!this.refusal) write(this.line, told);
+    this.line.title = this.line.textContent;
     this.line.classList.toggle("wrong", run.status === "failed" || Boolean(this.refusal));
     for (const [what, link] of Object.entries(this.links)) link.href = address(run, `download/${what}`);
     write(this.commands, (run.commands ?? []).join("\n"));
