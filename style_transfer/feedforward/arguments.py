@@ -34,7 +34,7 @@ def parse(arguments: list[str]) -> tuple[str, dict]:
     if not given or given[0] not in COMMANDS:
         make_parser().parse_args(given)  # ends here, with the help or an error
         raise InputError(f"COMMAND: expected {', '.join(COMMANDS)}. Received: nothing")
-    what, *given = given
+    what, given = given[0], given[1:]
     parser = Parser(
         prog=f"{PROGRAM} {what}", allow_abbrev=False, argument_default=argparse.SUPPRESS
     )
@@ -46,9 +46,9 @@ def parse(arguments: list[str]) -> tuple[str, dict]:
         *styles, photos, model = _checked(paths, "STYLE PHOTOS MODEL")
         options |= {"styles": styles, "photos": photos, "model": model}
     elif what == "apply":
-        model, *photos, out = _checked(paths, "MODEL PHOTO OUT")
+        model, *pictures, out = _checked(paths, "MODEL PHOTO OUT")
         workers = options.get("workers", "auto" if "address" in options else "1")
-        options |= {"model": model, "photos": photos, "out": out, "workers": _workers(workers)}
+        options |= {"model": model, "photos": pictures, "out": out, "workers": _workers(workers)}
     else:
         options |= dict(zip(("model", "out"), _checked(paths, "MODEL OUT", most=2), strict=True))
     return what, options

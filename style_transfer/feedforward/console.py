@@ -3,9 +3,14 @@
 import sys
 import time
 
+from typing import TYPE_CHECKING
+
 from style_transfer.console import is_terminal, say, writable
 from style_transfer.events import Said
 from style_transfer.feedforward.events import Saved, StepDone
+
+if TYPE_CHECKING:
+    from rich import progress
 
 LINE_EVERY = 60.0  # seconds, where there is no terminal
 
@@ -14,7 +19,7 @@ class TrainingConsole:
     """A listener of a training; a context manager."""
 
     def __init__(self) -> None:
-        self.bar = None
+        self.bar: progress.Progress | None = None
         self._told = 0.0  # when the last line was written
         self._saved = False
 
@@ -47,24 +52,24 @@ class TrainingConsole:
                 self._told = time.monotonic()
                 self._say(f"Step {event.step}: {loss} ({terms}), {left}")
             return
-        if self.bar is None:
-            self._begin()
+        self.bar = self.bar or self._new_bar()
         self.bar.update(
             self.task, completed=event.share, step=event.step, loss=f"{loss} ({terms})", left=left
         )
 
-    def _begin(self) -> None:
+    def _new_bar(self) -> "progress.Progress":
         from rich import progress
 
-        self.bar = progress.Progress(
+        bar = progress.Progress(
             progress.TextColumn("step {task.fields[step]}"),
             progress.BarColumn(bar_width=24),
             progress.TextColumn("{task.fields[loss]}"),
             progress.TimeElapsedColumn(),
             progress.TextColumn("{task.fields[left]}"),
         )
-        self.task = self.bar.add_task("", total=1.0, step=0, loss="…", left="")
-        self.bar.start()
+        self.task = bar.add_task("", total=1.0, step=0, loss="…", left="")
+        bar.start()
+        return bar
 
     def _say(self, line: str) -> None:
         if self.bar:

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 from style_transfer.errors import InputError
@@ -81,7 +82,9 @@ def _export(source: Path, path: Path, form: str) -> None:
     network = read_network(source)
     signature = [keras.InputSpec(shape=(1, None, None, 3), dtype="float32", name="photograph")]
     try:
-        network.export(str(path), format=form, verbose=False, input_signature=signature)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what the converters call
+            network.export(str(path), format=form, verbose=False, input_signature=signature)
     except (TypeError, ValueError) as error:
         if path.exists() or "format" not in str(error):
             raise

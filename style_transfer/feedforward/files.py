@@ -119,7 +119,8 @@ def check_apart(outputs: Iterable[Path], inputs: Iterable[tuple[str, Path]], arg
     """InputError where a file to be written is one that is read, by whatever name or link."""
     there = {identity: path for path in outputs if (identity := _identity(path))}
     for what, path in inputs:
-        written = there.get(_identity(path))
+        identity = _identity(path)
+        written = there.get(identity) if identity else None
         if written:
             raise InputError(
                 f"{argument}: expected another than an input's. Received: {str(written)!r}, which "

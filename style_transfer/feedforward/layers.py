@@ -53,8 +53,7 @@ class ReflectedConv2D(keras.layers.Layer):
 
     def call(self, features):
         if self.enlarge > 1:
-            features = ops.repeat(features, self.enlarge, axis=1)
-            features = ops.repeat(features, self.enlarge, axis=2)
+            features = repeated(features, self.enlarge)
         side = (self.size // 2, self.size // 2)
         features = ops.pad(features, ((0, 0), side, side, (0, 0)), mode="reflect")
         features = ops.conv(
@@ -65,6 +64,15 @@ class ReflectedConv2D(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         names = ("filters", "size", "strides", "enlarge", "bias")
         return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+def repeated(features, times: int):
+    """Features (B, H, W, N) with each position repeated along both axes, (B, t·H, t·W, N)."""
+    batch, rows, columns = ops.shape(features)[:3]
+    channels = features.shape[-1]
+    features = ops.repeat(ops.repeat(features, times, axis=1), times, axis=2)
+    # The number of channels is not lost on LiteRT's converter, where rows and columns are unknown.
+    return ops.reshape(features, (batch, times * rows, times * columns, channels))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
