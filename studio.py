@@ -19,7 +19,7 @@ from style_transfer.errors import ExitCode, InputError
 from style_transfer.programs import run_program
 
 # Words after which the program is a process of its own studio.
-PAINT, DEEPEN = "paint-order", "write-16-bits"
+PAINT, DEEPEN, NETWORKS = "paint-order", "write-16-bits", "paint-by-networks"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -33,7 +33,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--folder", default="out", help="of the runs, shown on the page (default: out)"
     )
-    parser.add_argument("--port", default="7860", metavar="N", help="(default: 7860; 0: a free one)")
+    parser.add_argument(
+        "--port", default="7860", metavar="N", help="(default: 7860; 0: a free one)"
+    )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -57,16 +59,16 @@ def studio(options: argparse.Namespace, program: str) -> None:
         program: file that paints when it is started with `PAINT`.
     """
     from style_transfer.studio.places import places_in
-    from style_transfer.studio.server import address, prepare_environment, serve
+    from style_transfer.studio.server import Commands, address, serve
 
     port = whole_number(options.port, "--port", 0, 65_535)
     jobs = whole_number(options.jobs, "--jobs", 1, 64)
     places = places_in(options.folder)
     at = address(options.host, port, options.password)
     places.make()
-    prepare_environment(places)
     command = [sys.executable, program]
-    serve(places, at, [*command, PAINT], [*command, DEEPEN], jobs)
+    commands = Commands([*command, PAINT], [*command, DEEPEN], [*command, NETWORKS])
+    serve(places, at, commands, jobs)
 
 
 def whole_number(text: str, option: str, smallest: int, largest: int) -> int:
@@ -96,6 +98,14 @@ def deepen(prefix: str, target: str) -> int:
     return run_program("studio.py", lambda: write_deep(prefix, Path(target), make_render))
 
 
+def paint_by_networks() -> int:
+    """Paint by style networks, as the server asks on standard input."""
+    from fast_style_transfer import load_style
+    from style_transfer.studio.networks import answer_requests
+
+    return answer_requests(load_style)
+
+
 def main(
     arguments: list[str] | None = None,
     objectives: Callable | None = None,
@@ -116,6 +126,8 @@ def main(
         return paint(*arguments[1:], objectives)
     if arguments[:1] == [DEEPEN] and len(arguments) == 3:
         return deepen(*arguments[1:])
+    if arguments == [NETWORKS]:
+        return paint_by_networks()
     options = make_parser().parse_args(list(map(underscored, arguments)))
     code = run_program("studio.py", partial(studio, options, os.fspath(program)))
     return ExitCode(code)

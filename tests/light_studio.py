@@ -2,7 +2,8 @@
 
     STUDIO_FAULTS='{"sleep": 0.05}' python light_studio.py --folder out --port 0
 
-The faults are those of light_program.py. Page, server, queue, processes and files are the real ones.
+The faults are those of light_program.py. Page, server, queue, processes and files are
+the real ones.
 """
 
 import json
@@ -12,9 +13,9 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
-import light_program
+import light_program  # noqa: E402
 
-import studio
+import studio  # noqa: E402
 
 if __name__ == "__main__":
     light_program.faults.update(json.loads(os.environ.get("STUDIO_FAULTS", "{}")))

@@ -138,8 +138,10 @@ def test_the_command_lines_make_the_same_picture(atelier, tmp_path, monkeypatch)
     for line in run["commands"]:
         _, program, *arguments = shlex.split(line)
         assert program == "neural_style_transfer.py"
-        arguments = [text.replace(str(atelier.places.folder / "cat"), str(tmp_path / "cat"))
-                     for text in arguments]
+        arguments = [
+            text.replace(str(atelier.places.folder / "cat"), str(tmp_path / "cat"))
+            for text in arguments
+        ]
         assert any(str(tmp_path / "cat") in text for text in arguments)
         assert neural_style_transfer.main([*arguments, "--quiet"], light_objectives) == 0
     again = next(path for path in tmp_path.glob("cat*.png") if "iteration" not in path.name)
@@ -411,8 +413,11 @@ def png_that_claims(columns: int, rows: int) -> bytes:
     """A small file whose header claims many pixels."""
 
     def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(
-            ">I", zlib.crc32(kind + content)
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
         )
 
     header = struct.pack(">IIBBBBB", columns, rows, 8, 2, 0, 0, 0)
@@ -604,8 +609,11 @@ def test_the_guard_lets_the_page_through():
         "/en/gradio_api/heartbeat/abc123",
     ):
         assert answer(guard, scope(path)) == 200, path
-    link = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate",
-            "sec_fetch_dest": "document"}
+    link = {
+        "sec_fetch_site": "cross-site",
+        "sec_fetch_mode": "navigate",
+        "sec_fetch_dest": "document",
+    }
     assert answer(guard, scope("/", **link)) == 200
     assert answer(guard, scope("/", host="localhost:1", origin="http://localhost:1")) == 200
 
@@ -675,8 +683,11 @@ def test_refusals_are_raised_for_any_path_that_climbs():
     for path in ("/a/..", "/..%2f", "/%2e%2e%2f%2e%2e", "/en/assets/..%2f..%2fx", "/a\\..\\b"):
         with pytest.raises(Refused):
             check_path(scope(path))
-    check_origin(scope(origin="http://127.0.0.1:7860"), {b"origin": "http://127.0.0.1:7860"},
-                 "127.0.0.1:7860")
+    check_origin(
+        scope(origin="http://127.0.0.1:7860"),
+        {b"origin": "http://127.0.0.1:7860"},
+        "127.0.0.1:7860",
+    )
 
 
 def test_the_command_line_is_refused_in_one_line(capsys, tmp_path, monkeypatch):

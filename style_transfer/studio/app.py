@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from style_transfer.studio.desk import Desk
 from style_transfer.studio.guard import Guard
 from style_transfer.studio.library import Library
+from style_transfer.studio.networks import Networks
 from style_transfer.studio.page import Page, head
 from style_transfer.studio.painter import Painter
 from style_transfer.studio.places import Places
@@ -27,12 +28,15 @@ MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
 OLD = 24 * 3600  # seconds after which an upload is removed; what runs need lies in inputs/
 
 
-def make_app(places: Places, painter: Painter, at: Address, deepen: Sequence[str]) -> Guard:
+def make_app(
+    places: Places, painter: Painter, networks: Networks, at: Address, deepen: Sequence[str]
+) -> Guard:
     """The whole application.
 
     Args:
         places: of the studio; made already.
         painter: carries out orders.
+        networks: paint at once.
         at: where it will listen.
         deepen: command that writes a picture of 16 bits.
     """
@@ -41,7 +45,8 @@ def make_app(places: Places, painter: Painter, at: Address, deepen: Sequence[str
     library = Library(places, painter)
     desk = Desk(places, painter, library)
     teller = Teller(places, painter, library)
-    studio = Studio(places, painter, library, desk, teller, deepen, kept_samples(places))
+    samples_kept = kept_samples(places)
+    studio = Studio(places, painter, library, desk, teller, networks, deepen, samples_kept)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.router.routes.extend(Routes(studio).all())
     for language in LANGUAGES:

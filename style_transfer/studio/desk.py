@@ -90,6 +90,8 @@ class Desk:
         arguments: dict[str, Any] = {}
         settings = record.settings
         last = len(record.iterations) - 1
+        if from_iteration is not None and not 0 <= from_iteration <= last:
+            raise InputError(f"from_iteration: expected 0 to {last}. Received: {from_iteration}")
         if from_iteration is not None and from_iteration != last:
             arguments["from_iteration"] = from_iteration
         if content_weight is not None and content_weight != settings.content_weight:

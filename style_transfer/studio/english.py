@@ -34,15 +34,16 @@ TEXTS = {
     "painting_n": "Painting {n}",
     "share_n": "Share of painting {n}",
     "regions": "Regions, painted by brush",
-    "regions_info": "Paint parts of the photograph and of the painting in the same color: each part "
-    "takes the manner of its color. What you leave bare is a region, too.",
+    "regions_info": "Paint parts of the photograph and of the painting in the same color: each "
+    "part takes the manner of its color. What you leave bare is a region, too.",
     "regions_photograph": "Parts of the photograph",
     "regions_painting": "Parts of the painting",
     "networks": "Style networks: the picture at once",
     "network": "Network",
     "network_info": "trained by fast_style_transfer.py, from the studio's folder",
     "network_size": "Long side, pixels",
-    "network_mix": "Mixed with the photograph",
+    "network_strength": "Strength",
+    "network_strength_info": "0: the photograph, 1: the network's picture, above 1: exaggerated",
     "network_result": "Picture",
     "all_settings": "All settings",
     "content_weight": "content weight",
@@ -55,8 +56,8 @@ TEXTS = {
     "empty_head": "Nothing on the easel yet",
     "easel": "Easel",
     "drop": "Drop or choose",
-    "empty": "Give a photograph and a painting, then press Paint. You can watch, and stop when it is "
-    "right.",
+    "empty": "Give a photograph and a painting, then press Paint. You can watch, and stop when it "
+    "is right.",
     "alt_result": "The photograph as it is being repainted",
     "alt_photograph": "The photograph before",
     "alt_iteration": "The picture after iteration {n}",

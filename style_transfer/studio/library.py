@@ -138,9 +138,9 @@ class Library:
                 elif entry.name.endswith(".json") and entry.is_file(follow_symlinks=False):
                     stem = entry.name.removesuffix(".json")
                     status = entry.stat(follow_symlinks=False)
-                    if status.st_size <= LARGEST_RECORD and not stem.startswith("."):
-                        if f"{stem}_state" in names or f"{stem}.png" in names:
-                            yield Path(entry.path), (status.st_mtime_ns, status.st_size)
+                    fits = status.st_size <= LARGEST_RECORD and not stem.startswith(".")
+                    if fits and names & {f"{stem}_state", f"{stem}.png"}:
+                        yield Path(entry.path), (status.st_mtime_ns, status.st_size)
 
     def _record(self, path: Path, stamp: tuple[int, int]) -> Record | None:
         known = self._records.get(path)

@@ -96,7 +96,11 @@ class Page:
         )
         with gr.Row(elem_id="choices"):
             self.preset = gr.Dropdown(
-                list(PRESETS), value="default", label=texts["preset"], filterable=False, min_width=140
+                list(PRESETS),
+                value="default",
+                label=texts["preset"],
+                filterable=False,
+                min_width=140,
             )
             colors = [(texts[f"colors_{v}"], v) for v in ("none", "luminance", "match")]
             self.colors = gr.Dropdown(
@@ -120,6 +124,7 @@ class Page:
                         0.05, 1, 0.5, step=0.05, label=texts["share_n"].format(n=number), buttons=[]
                     )
                 )
+        self._networks()
         with gr.Accordion(texts["regions"], open=False):
             gr.Markdown(texts["regions_info"])
             self.editors = [
@@ -135,6 +140,37 @@ class Page:
                 elem_id="set-content_weight",
             )
             self.fields = settings_fields(self.language, self.studio.desk.filter_files())
+
+    def _networks(self) -> None:
+        texts, names = self.texts, self.studio.networks.names()
+        with gr.Accordion(texts["networks"], open=False, visible=bool(names), elem_id="networks"):
+            self.network = [
+                gr.Dropdown(
+                    names,
+                    value=None,
+                    label=texts["network"],
+                    info=texts["network_info"],
+                    filterable=False,
+                    elem_id="network",
+                ),
+                gr.Slider(
+                    0,
+                    2,
+                    1,
+                    step=0.05,
+                    label=texts["network_strength"],
+                    info=texts["network_strength_info"],
+                    elem_id="network-strength",
+                    buttons=[],
+                ),
+            ]
+            self.at_once = gr.Image(
+                label=texts["network_result"],
+                alt_text=texts["network_result"],
+                interactive=False,
+                buttons=["download", "fullscreen"],
+                elem_id="at-once",
+            )
 
     def _picture(self, label: str, name: str) -> gr.Image:
         component = gr.Image(
@@ -167,11 +203,12 @@ class Page:
 
     def _samples(self) -> str:
         texts = self.texts
+        named = {name: html.escape(texts[f"sample_{name}"]) for name in self.studio.samples}
+        use = html.escape(texts["sample_use"])
         buttons = "".join(
-            f'<button type="button" data-name="{name}" title="{html.escape(texts["sample_" + name])}">'
-            f'<img src="/studio/samples/{name}" alt="{html.escape(texts["sample_use"])}: '
-            f'{html.escape(texts["sample_" + name])}"></button>'
-            for name in self.studio.samples
+            f'<button type="button" data-name="{name}" title="{label}">'
+            f'<img src="/studio/samples/{name}" alt="{use}: {label}"></button>'
+            for name, label in named.items()
         )
         return f"<span>{html.escape(texts['samples'])}</span>{buttons}"
 
@@ -182,9 +219,11 @@ class Page:
         pictures += [(painting, self.texts["painting"]) for painting in self.paintings]
         for component, what in pictures:
             component.upload(
-                self._keeper(what), component, [component, self.line], trigger_mode="once", **QUIET
+                self._keeper(what), component, [component, self.line], trigger_mode="always_last", **QUIET
             )
-        for component, editor in zip([self.photograph, self.paintings[0]], self.editors, strict=True):
+        for component, editor in zip(
+            [self.photograph, self.paintings[0]], self.editors, strict=True
+        ):
             component.change(self._canvas, component, editor, **QUIET)
         self.samples.select(self.use_sample, None, [self.photograph, self.paintings[0]], **QUIET)
         weight = [self.preset, self.strength]
@@ -193,6 +232,18 @@ class Page:
             strength_of, [self.preset, self.content_weight], self.strength, **QUIET
         )
         self.preset.input(self.use_preset, self.preset, self._settings_outputs(), **QUIET)
+        changes = [part.input for part in self.network] + [
+            self.photograph.change,
+            self.size.release,
+        ]
+        gr.on(
+            changes,
+            self.paint_at_once,
+            [self.photograph, self.size, *self.network],
+            [self.at_once, self.line],
+            trigger_mode="always_last",
+            **QUIET,
+        )
         begin = self.paint.click(
             self.begin, self._inputs(), [self.line, self.chosen], concurrency_limit=2, **QUIET
         )
@@ -291,6 +342,18 @@ class Page:
         except InputError as error:
             return self._refusal(error), ""
         return "", key_of(run)
+
+    def paint_at_once(
+        self, photograph: str | None, size: int, name: str | None, strength: float
+    ) -> tuple[Any, str]:
+        """The picture of a style network, and a line of refusal, or empty."""
+        if not photograph or not name:
+            return None, ""
+        try:
+            kept = self._keep(photograph, self.texts["photograph"])
+            return str(self.studio.networks.paint(name, kept, int(size), strength)), ""
+        except InputError as error:
+            return None, self._refusal(error)
 
     def take(self, event: gr.EventData) -> list:
         """Put a run's settings, and its pictures where they lie in the folder, into the form."""

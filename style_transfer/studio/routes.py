@@ -18,6 +18,7 @@ from starlette.routing import Route
 from style_transfer.errors import InputError
 from style_transfer.studio.desk import Desk
 from style_transfer.studio.library import Found, Library, picture_file, settings_of, source_file
+from style_transfer.studio.networks import Networks
 from style_transfer.studio.painter import Painter
 from style_transfer.studio.places import Places
 from style_transfer.studio.state import Teller
@@ -35,7 +36,7 @@ class Studio:
     """What the routes need.
 
     Attributes:
-        places, painter, library, desk, teller: see their files.
+        places, painter, library, desk, teller, networks: see their files.
         deepen: begins the process that writes a picture of 16 bits.
         samples: pictures to try, by name.
     """
@@ -45,6 +46,7 @@ class Studio:
     library: Library
     desk: Desk
     teller: Teller
+    networks: Networks
     deepen: Sequence[str]
     samples: dict[str, Path]
 
@@ -112,7 +114,7 @@ class Routes:
     async def picture(self, request: Request) -> Response:
         """A run as it is now, as large as a screen shows."""
         found = await self._found(request)
-        path = found and await run_in_threadpool(self.studio.teller.shown, found)
+        path = await run_in_threadpool(self.studio.teller.shown, found) if found else None
         if path and path.suffix == ".jpg":
             return FileResponse(path, media_type="image/jpeg", headers=FOREVER)
         return await self._small(path, SCREEN)
@@ -120,7 +122,7 @@ class Routes:
     async def thumbnail(self, request: Request) -> Response:
         """A run as it is now, small."""
         found = await self._found(request)
-        path = found and await run_in_threadpool(self.studio.teller.shown, found)
+        path = await run_in_threadpool(self.studio.teller.shown, found) if found else None
         return await self._small(path, THUMBNAIL)
 
     async def photograph(self, request: Request) -> Response:
@@ -135,7 +137,7 @@ class Routes:
         """The picture of an iteration."""
         found = await self._found(request)
         number = request.path_params["number"]
-        return await self._small(found and picture_file(found, number), SCREEN)
+        return await self._small(picture_file(found, number) if found else None, SCREEN)
 
     async def _small(self, path: Path | None, side: int) -> Response:
         data = path and await run_in_threadpool(self.thumbnails.of, path, side)
@@ -149,7 +151,9 @@ class Routes:
         name = Path(found.run).name
         if what == "settings":
             told = {"preset": found.record.preset, **settings_of(found.record)}
-            return attachment(json.dumps(told, indent=1), "application/json", f"{name}.settings.json")
+            return attachment(
+                json.dumps(told, indent=1), "application/json", f"{name}.settings.json"
+            )
         if what == "16bit":
             path = await run_in_threadpool(self._deepened, found)
             name = f"{name}-16bit.png"

@@ -56,14 +56,28 @@ def address(host: str, port: int, password: str | None) -> Address:
     return Address(host, port, password or "")
 
 
-def serve(places: Places, at: Address, paint: Sequence[str], deepen: Sequence[str], jobs: int) -> None:
+@dataclass(frozen=True)
+class Commands:
+    """What the server starts in processes of their own.
+
+    Attributes:
+        paint: carries out an order; its file and the folder follow.
+        deepen: writes a picture of 16 bits; a run's prefix and the file follow.
+        networks: paints by style networks; see networks.py.
+    """
+
+    paint: Sequence[str]
+    deepen: Sequence[str]
+    networks: Sequence[str]
+
+
+def serve(places: Places, at: Address, commands: Commands, jobs: int) -> None:
     """Serve the studio until it is interrupted.
 
     Args:
         places: of the studio.
         at: where to listen.
-        paint: command that carries out an order.
-        deepen: command that writes a picture of 16 bits.
+        commands: see `Commands`.
         jobs: runs that are painted at a time.
 
     Raises:
@@ -76,23 +90,30 @@ def serve(places: Places, at: Address, paint: Sequence[str], deepen: Sequence[st
     except ImportError:
         raise InputError(NOT_INSTALLED) from None
     from style_transfer.studio.app import make_app
+    from style_transfer.studio.networks import Networks
     from style_transfer.studio.painter import Painter
 
     listener = listen(at)
     with listener, locked(places):
-        painter = Painter(places, paint, jobs)
-        app = make_app(places, painter, at, deepen)
+        painter = Painter(places, commands.paint, jobs)
+        networks = Networks(places, commands.networks)
+        app = make_app(places, painter, networks, at, commands.deepen)
         painter.start()
         port = listener.getsockname()[1]
         shown = f"[{at.host}]" if ":" in at.host else at.host
         say(f"Studio: http://{shown}:{port}/  (Ctrl-C ends it)", sys.stdout)
         config = uvicorn.Config(
-            app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=2
+            app,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
         )
         try:
             uvicorn.Server(config).run(sockets=[listener])
         finally:
             painter.close()
+            networks.close()
 
 
 def prepare_environment(places: Places) -> None:

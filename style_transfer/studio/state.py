@@ -45,9 +45,10 @@ class Teller:
     def shown(self, found: Found) -> Path | None:
         """The file that shows a run as it is now."""
         preview = live_path(self.places, found.run).with_suffix(".jpg")
-        if self.status(found) in ACTIVE and preview.is_file() and not preview.is_symlink():
-            if found.live and found.live.phase != "waiting":
-                return preview
+        is_there = preview.is_file() and not preview.is_symlink()
+        is_new = found.live is not None and found.live.phase != "waiting"
+        if self.status(found) in ACTIVE and is_there and is_new:
+            return preview
         return picture_file(found)
 
     def brief(self, found: Found) -> dict[str, Any]:

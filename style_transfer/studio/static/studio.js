@@ -9,14 +9,20 @@ const LATER = 3000;
 const HIDDEN = 10000; // while nobody looks
 const ACTIVE = ["waiting", "starting", "painting", "elsewhere"];
 
+/** The run that the page's address names. */
+function named() {
+  return new URLSearchParams(location.hash.slice(1)).get("run");
+}
+
 class Page {
   constructor(root) {
     this.easel = new Easel(() => this.look());
     this.runs = new Runs((key) => this.choose(key));
     this.lost = element("p", { class: "lost", role: "alert", text: text("lost"), hidden: true });
     root.append(this.lost, this.easel.root, this.runs.root);
-    this.chosen = new URLSearchParams(location.hash.slice(1)).get("run");
+    this.chosen = named();
     this.first = true;
+    addEventListener("hashchange", () => named() !== this.chosen && this.choose(named()));
     document.addEventListener("visibilitychange", () => document.hidden || this.look());
     this.look();
   }
@@ -67,11 +73,25 @@ class Page {
   }
 }
 
+/** Gradio names its upload buttons in English, by other words than they show. */
+function nameUploads() {
+  for (const button of document.querySelectorAll("#form .upload-container button[aria-label]")) {
+    const shown = button.textContent.trim();
+    const block = button.closest("[id^=photograph], [id^=painting-]");
+    const name = block?.querySelector("label")?.textContent.trim() ?? "";
+    const wanted = `${name}: ${shown}`;
+    if (shown && button.getAttribute("aria-label") !== wanted) button.setAttribute("aria-label", wanted);
+  }
+}
+
 /** Gradio puts the place of the easel on the page when it is ready. */
 function begin() {
   const root = document.getElementById("studio");
   if (!root || root.childElementCount) return Boolean(root);
   const page = new Page(root);
+  const form = document.getElementById("form");
+  new MutationObserver(nameUploads).observe(form, { childList: true, subtree: true });
+  nameUploads();
   window.showRun = (key) => {
     page.choose(key);
     if (matchMedia("(max-width: 860px)").matches) root.scrollIntoView({ behavior: "smooth" });
