@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from style_transfer.errors import InputError
 from style_transfer.masks import Masks, load_masks
+from style_transfer.paths import existing_file, sha256_of_file
 from style_transfer.pictures import Picture, load_picture
+from style_transfer.schedule import full_size
 from style_transfer.settings import INITS, Settings
 
 GIVEN = "given"  # `Settings.init` where the start was handed over from memory
@@ -149,8 +152,42 @@ def load_inputs(sources: Sources, settings: Settings) -> Inputs:
     large = settings.large_pictures
     content = load_picture(sources.content, "BASE", large)
     styles = [load_picture(style, "REF", large) for style in sources.styles]
-    start = None if sources.start is None else load_picture(sources.start, "--init", large)
+    start = None
+    if sources.start is not None and not _is_network(sources.start):
+        start = load_picture(sources.start, "--init", large)
+    elif sources.start is not None:
+        start = _by_network(sources.start, content, settings)
     masks = None
     if sources.masks:
         masks = load_masks(sources.masks[0], sources.masks[1:], settings.unpainted)
     return Inputs(content, styles, start, masks)
+
+
+def _is_network(source: Any) -> bool:
+    """Whether a start picture is to come from a network of fast_style_transfer.py."""
+    return isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".keras")
+
+
+def _by_network(source: str | os.PathLike, content: Picture, settings: Settings) -> Picture:
+    """A network's picture of the content picture, at the size of the result.
+
+    The record of the run knows it by the network's file, so that a resume makes it again.
+
+    Raises:
+        InputError: not a network that fast_style_transfer.py trained.
+    """
+    from style_transfer.feedforward.about import about_of_file
+
+    path = existing_file(source, "--init").absolute()
+    about_of_file(path, "--init")
+    from style_transfer.backends import start
+
+    start()
+    from style_transfer.feedforward.model_file import read_network
+    from style_transfer.feedforward.painting import painted
+
+    rows, columns = full_size(settings, *content.image.size)
+    image = content.image.resize((columns, rows), Image.Resampling.LANCZOS)
+    pixels = painted(read_network(path, "--init"), np.asarray(image), settings.memory)
+    image = Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+    return Picture(image, None, str(path), sha256_of_file(path))

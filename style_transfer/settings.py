@@ -57,7 +57,8 @@ class Settings:
     init: str = choice(
         "content",
         "picture",
-        "start from: content, noise, mixed (half of each), gray, or the path of a picture",
+        "start from: content, noise, mixed (half of each), gray, or the path of a picture, or of a "
+        "network of fast_style_transfer.py (.keras), which paints it",
     )
     seed: int = choice(0, "picture", "seed of the noise start and of fitted and random filters")
     resize: str = choice(

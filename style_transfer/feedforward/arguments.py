@@ -15,7 +15,7 @@ TEXTS = {
     "size": "rows and columns of the crops; the style is shown at this size, too",
     "batch": "crops of a batch",
     "width": "channels after the network's first layer: smaller is faster, larger paints better",
-    "learning_rate": "Adam's, at the start",
+    "learning_rate": "Adam's, at most; it falls to 0",
 }
 SOURCES = "a picture, a folder, a quoted pattern or a .txt file of paths"
 

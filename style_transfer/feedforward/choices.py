@@ -9,6 +9,7 @@ from style_transfer.errors import InputError
 from style_transfer.presets import make_settings
 from style_transfer.settings import Settings
 
+RISE = 0.02  # share of a training during which the rate rises
 MINUTES = 30.0  # where neither time nor steps are chosen
 # Fields of `Settings` that mean the same for a network's loss as for a run's. The others belong to
 # one photograph, to L-BFGS, or to the picture that is written.
@@ -32,7 +33,7 @@ class Choices:
         size: rows and columns of the crops, and of the style at `style_scale` 1.
         batch: crops of a batch.
         width: channels after the network's first layer.
-        learning_rate: Adam's, at the start; it falls to 0 by a cosine.
+        learning_rate: Adam's, at most; it rises at first, and falls to 0 by a cosine.
     """
 
     minutes: float = 0.0
@@ -40,7 +41,7 @@ class Choices:
     size: int = 256
     batch: int = 4
     width: int = 32
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
 
     def __post_init__(self):
         for name, bounds in (_WHOLE | _NUMBERS | {"steps": (0, 10**8)}).items():
@@ -68,7 +69,8 @@ class Choices:
 
     def rate(self, share: float) -> float:
         """Adam's rate once a share of the training is done."""
-        return self.learning_rate * (1 + math.cos(math.pi * share)) / 2
+        rise = min(1.0, 0.1 + 0.9 * share / RISE)  # the first steps are of the largest gradients
+        return self.learning_rate * rise * (1 + math.cos(math.pi * share)) / 2
 
 
 def _number(name: str, value: Any, kind: type, bounds: tuple[float, float]):

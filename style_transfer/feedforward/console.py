@@ -2,7 +2,6 @@
 
 import sys
 import time
-
 from typing import TYPE_CHECKING
 
 from style_transfer.console import is_terminal, say, writable

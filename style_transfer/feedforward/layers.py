@@ -3,14 +3,15 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from style_transfer.feedforward.about import PACKAGE
 
 CHANNELS_LAST = "channels_last"
 NORMALIZATION_EPSILON = 1e-5  # of a variance; features in front of it are of order 0.1 to 10
-# Of a photograph's distance from gray, how much the network starts from; see `repainted`.
-CONTRAST = 0.8
+CONTRAST = 0.6  # of the photograph's luminance that the network's picture starts with
+LUMINANCE = np.array([[0.299], [0.587], [0.114]], np.float32)  # ITU-R BT.601
 # Of the last layer's output: a step of Adam moves each of its 81 · width filter values alike, and
 # without this the first steps would throw the picture into the ends of its range, for good.
 GAIN = 0.05
@@ -145,16 +146,18 @@ def scaled(photographs):
     return ops.cast(photographs, "float32") / 127.5 - 1
 
 
-def repainted(photographs, change):
-    """The network's picture, RGB 0..255, from the photograph and what the last layer says.
+def picture_of(photographs, change):
+    """The network's picture, RGB 0..255, float32.
 
-    tanh(c + artanh(a)) = (t + a) / (1 + t·a) with t = tanh(c), where a is the photograph of reduced
-    contrast: the picture stays within its range, and training starts from the photograph, as the
-    optimization of `transfer` does. Johnson et al. have 255·(tanh(c) + 1) / 2, which starts gray.
+    Johnson et al. have 255·(tanh(c) + 1) / 2, which starts gray: after a few hundred steps it has
+    the style's colors and none of the content. Here tanh(c + artanh(a)) = (t + a) / (1 + t·a), with
+    t = tanh(c) and a the photograph's luminance of lower contrast: training starts with the content
+    there, and stays within the range. With a the photograph in colors, these would stay.
 
     Args:
         photographs: as `scaled` gives them, (B, H, W, 3).
-        change: likewise, in any precision.
+        change: what the last layer says, likewise, in any precision.
     """
-    bent, start = ops.tanh(GAIN * ops.cast(change, "float32")), CONTRAST * photographs
+    bent = ops.tanh(GAIN * ops.cast(change, "float32"))
+    start = CONTRAST * ops.matmul(photographs, ops.convert_to_tensor(LUMINANCE))
     return 127.5 * (1 + (bent + start) / (1 + bent * start))

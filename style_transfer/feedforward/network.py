@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from style_transfer.feedforward.about import PACKAGE
-from style_transfer.feedforward.layers import ReflectedConv2D, Unit, repainted, scaled
+from style_transfer.feedforward.layers import ReflectedConv2D, Unit, picture_of, scaled
 
 WIDTH, BLOCKS = 32, 5  # as in the paper
 LARGEST_WIDTH, MOST_BLOCKS = 512, 64  # of a file: more is none of this program's
@@ -74,7 +74,7 @@ class StyleNetwork(keras.Model):
         for unit in self.decoder:
             features = unit(features)
         rows, columns = ops.shape(photographs)[1:3]  # enlarged, there may be up to 3 more
-        return repainted(start, self.last(features[:, :rows, :columns]))
+        return picture_of(start, self.last(features[:, :rows, :columns]))
 
     def residual_blocks(self) -> list[tuple[Unit, Unit]]:
         """The two units of each residual block."""

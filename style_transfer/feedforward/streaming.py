@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from style_transfer.feedforward.layers import Unit, repainted, scaled
+from style_transfer.feedforward.layers import Unit, picture_of, scaled
 from style_transfer.feedforward.network import STEP, StyleNetwork
 from style_transfer.machine import usable_memory
 
@@ -122,7 +122,7 @@ class _Streaming:
         for strip in self.strips():
             photograph = scaled(strip.of(self.pixels, STEP))
             features = _after(known, strip.of(kept))[:, : photograph.shape[1], :columns]
-            painted = strip.own(repainted(photograph, network.last(features)), STEP)
+            painted = strip.own(picture_of(photograph, network.last(features)), STEP)
             picture[STEP * strip.first : STEP * strip.last] = ops.convert_to_numpy(painted)[0]
         return picture
 
