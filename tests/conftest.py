@@ -95,3 +95,14 @@ def prefix(tmp_path):
     with begun(new_record(), prefix, journal=False) as run:
         carry_out(run, 2)
     return prefix
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory):
+    """Runs the program with a light objective; see light.py."""
+    from light import Light
+
+    light = Light(tmp_path_factory.mktemp("light"))
+    yield light
+    light.server.stdin.close()
+    light.server.wait()
