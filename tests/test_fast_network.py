@@ -9,7 +9,6 @@ import pytest
 from conftest import draw
 from keras import ops
 
-
 from style_transfer.errors import InputError
 from style_transfer.feedforward import layers
 from style_transfer.feedforward.about import About, Style, about_of_file
