@@ -1,6 +1,7 @@
 """The studio's page in Chromium: painting, stopping, reloading, wrong files, a killed server."""
 
 import io
+import json
 import os
 import re
 import signal
@@ -78,7 +79,16 @@ class Visitor:
             picture.save(file, "PNG")
             picture = file.getvalue()
         file = {"name": name, "mimeType": "image/png", "buffer": picture}
-        self.page.set_input_files(f"{place} input[type=file]", file)
+        for _ in range(3):  # Gradio may not listen yet
+            try:
+                with self.page.expect_response(
+                    lambda answer: "/upload" in answer.url, timeout=8000
+                ):
+                    self.page.set_input_files(f"{place} input[type=file]", file)
+                return
+            except playwright.TimeoutError:
+                continue
+        raise AssertionError("the page takes no file")
 
     def give_both(self, size: int = 96) -> None:
         """A photograph, a painting and a size."""
@@ -246,6 +256,7 @@ def test_two_browsers_at_once(visitor, chromium, server):
         (png_that_claims(60_000, 60_000), "million pixels"),
         (b"", "0 bytes"),
     ],
+    ids=["text", "bomb", "empty"],
 )
 def test_a_wrong_file_gives_a_line(data, said, visitor):
     visitor.give("#photograph", data, "wrong.png")
@@ -266,9 +277,7 @@ def test_a_killed_server_started_again(run_too, chromium, server, tmp_path):
     run = server.state(key)["run"]
     server.kill()
     if run_too:
-        live = __import__("json").loads(
-            (server.folder / ".studio/live" / f"{run['name']}.json").read_text()
-        )
+        live = json.loads((server.folder / ".studio/live" / f"{run['name']}.json").read_text())
         os.kill(live["pid"], signal.SIGKILL)
     visitor.page.wait_for_selector("#studio .lost:not([hidden])")
     server.start()

@@ -176,7 +176,7 @@ class Page:
         component = gr.Image(
             type="filepath",
             label=label,
-            height=150,
+            height=136,
             sources=["upload", "clipboard", "webcam"],
             buttons=[],
             elem_id=name,
@@ -219,13 +219,23 @@ class Page:
         pictures += [(painting, self.texts["painting"]) for painting in self.paintings]
         for component, what in pictures:
             component.upload(
-                self._keeper(what), component, [component, self.line], trigger_mode="always_last", **QUIET
+                self._keeper(what),
+                component,
+                [component, self.line],
+                trigger_mode="always_last",
+                **QUIET,
             )
         for component, editor in zip(
             [self.photograph, self.paintings[0]], self.editors, strict=True
         ):
-            component.change(self._canvas, component, editor, **QUIET)
-        self.samples.select(self.use_sample, None, [self.photograph, self.paintings[0]], **QUIET)
+            component.change(self._canvas, component, editor, trigger_mode="always_last", **QUIET)
+        self.samples.select(
+            self.use_sample,
+            None,
+            [self.photograph, self.paintings[0]],
+            trigger_mode="multiple",
+            **QUIET,
+        )
         weight = [self.preset, self.strength]
         self.strength.input(weight_of, weight, self.content_weight, **QUIET)
         self.content_weight.input(

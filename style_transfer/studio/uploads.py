@@ -3,6 +3,7 @@
 import hashlib
 import io
 import re
+import threading
 from pathlib import Path
 
 from PIL import Image
@@ -15,6 +16,7 @@ from style_transfer.studio.places import Places
 LARGEST_FILE = 64 << 20  # bytes
 LARGEST_PICTURE = 60_000_000  # pixels; decoded, 180 MB
 LONGEST_NAME = 40
+_writing = threading.Lock()
 
 
 def keep(path: str | Path, places: Places, what: str) -> Path:
@@ -77,10 +79,11 @@ def keep_picture(picture: Picture, places: Places, stem: str) -> Path:
     digest = hashlib.sha256(f"{image.mode} {image.size}".encode())
     digest.update(image.tobytes())
     path = places.inputs / f"{plain_name(stem)}-{digest.hexdigest()[:10]}.png"
-    if not path.is_file():
-        file = io.BytesIO()
-        image.save(file, "PNG", compress_level=4)
-        write_whole(path, lambda opened: opened.write(file.getvalue()))
+    with _writing:  # the page may ask twice for the same picture
+        if not path.is_file():
+            file = io.BytesIO()
+            image.save(file, "PNG", compress_level=4)
+            write_whole(path, lambda opened: opened.write(file.getvalue()))
     return path
 
 
