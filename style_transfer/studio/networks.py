@@ -50,14 +50,15 @@ class Networks:
             strength: see `feedforward.painter.Finish`.
 
         Returns:
-            The path of a PNG, which the next picture replaces.
+            The path of a PNG among the uploads, which are not kept.
 
         Raises:
             InputError: no such network; or its process said why not.
         """
         if name not in self.names():
             raise InputError(f"network: expected one of the folder's. Received: {name[:80]!r}")
-        target = self.places.uploads / f"{photograph.stem}--{name}.png"
+        # A name for each choice: a browser keeps what it has of a name.
+        target = self.places.uploads / f"{photograph.stem}--{name}-{size}-{strength:g}.png"
         request = {
             "model": str(self.places.folder / f"{name}{SUFFIX}"),
             "picture": str(photograph),
