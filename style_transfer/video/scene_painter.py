@@ -111,7 +111,7 @@ class ScenePainter:
     def _make_painter(self):
         record = self.record
         if record.filters is None:
-            return ByNetwork(self._styles[0])
+            return ByNetwork(self._styles[0], record.choices.steadiness)
         from style_transfer.filters.files import read_filters
 
         settings = record.settings
