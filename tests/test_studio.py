@@ -479,24 +479,28 @@ def test_a_file_that_nobody_sent_is_refused(atelier, base):
 # Masks
 
 
-def test_strokes_become_flat_regions():
+def test_strokes_become_flat_regions(tmp_path):
     layer = np.zeros((20, 30, 4), np.uint8)
     layer[2:8, 3:9] = (*bytes.fromhex(brush.COLORS[0][1:]), 255)
     layer[10:15, 20:28] = (*bytes.fromhex(brush.COLORS[2][1:]), 200)
     layer[16:18, :] = (0, 0, 0, 30)  # hardly there
-    mask = np.asarray(brush.mask_of({"layers": [Image.fromarray(layer)]}))
+    file, bare = tmp_path / "layer.png", tmp_path / "bare.png"
+    Image.fromarray(layer).save(file)
+    Image.new("RGBA", (20, 20)).save(bare)
+    mask = np.asarray(brush.mask_of([file]))
     expected = np.full((20, 30, 3), 255, np.uint8)
     expected[2:8, 3:9] = list(bytes.fromhex(brush.COLORS[0][1:]))
     expected[10:15, 20:28] = list(bytes.fromhex(brush.COLORS[2][1:]))
     assert np.array_equal(mask, expected)
-    assert brush.mask_of({"layers": [Image.new("RGBA", (5, 5))]}) is None
+    assert brush.mask_of([bare]) is None and brush.mask_of([]) is None
     assert brush.mask_of(None) is None
 
 
 def test_masks_are_kept_for_each_painting(atelier):
     layer = np.zeros((40, 60, 4), np.uint8)
     layer[:20] = (*bytes.fromhex(brush.COLORS[1][1:]), 255)
-    painted = {"layers": [Image.fromarray(layer)]}
+    painted = [atelier.places.uploads / "layer.png"]
+    Image.fromarray(layer).save(painted[0])
     chosen = brush.keep_masks(painted, [painted, None], atelier.places)
     paths = [chosen["content_mask"], *chosen["style_mask"].split(",")]
     assert len(paths) == 3 and all(Path(path).parent == atelier.places.inputs for path in paths)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from style_transfer.errors import InputError
 from style_transfer.pictures import load_picture
 from style_transfer.studio.places import Places
-from style_transfer.studio.uploads import keep_picture
+from style_transfer.studio.uploads import check_limits, keep_picture
 
 COLORS = ("#c8453b", "#2f7fc1", "#3f9b57", "#d9a321")  # of the brush, a region each
 BARE = (255, 255, 255)  # what no stroke covers, a region too
@@ -26,17 +27,17 @@ def canvas_of(path: Path) -> Image.Image:
     return image
 
 
-def mask_of(painted: Mapping[str, Any] | None) -> Image.Image | None:
+def mask_of(painted: Sequence[str | Path] | None) -> Image.Image | None:
     """The mask that strokes make.
 
     Args:
-        painted: `background` and `layers`, PIL images, as Gradio's editor gives them.
+        painted: files of the layers on which the strokes are, with alpha.
 
     Returns:
         A picture of flat colors: `COLORS`, and `BARE` where there is no stroke; None where there is
         none at all.
     """
-    layers = [layer for layer in (painted or {}).get("layers") or [] if layer is not None]
+    layers = [_layer(Path(path)) for path in painted or []]
     if not layers:
         return None
     columns, rows = layers[0].size
@@ -44,7 +45,7 @@ def mask_of(painted: Mapping[str, Any] | None) -> Image.Image | None:
     pixels = np.full((rows, columns, 3), BARE, np.uint8)
     touched = False
     for layer in layers:
-        values = np.asarray(layer.convert("RGBA").resize((columns, rows)))  # (H, W, 4)
+        values = np.asarray(layer.resize((columns, rows)))  # (H, W, 4)
         covered = values[..., 3] >= HALF
         if covered.any():
             touched = True
@@ -70,6 +71,20 @@ def keep_masks(photograph: Any, paintings: list[Any], places: Places) -> dict[st
         masks.append(mask_of(painted) or Image.new("RGB", (64, 64), BARE))
     paths = [str(keep_picture(load_picture(mask), places, "regions")) for mask in masks]
     return {"content_mask": paths[0], "style_mask": ",".join(paths[1:])}
+
+
+def _layer(path: Path) -> Image.Image:
+    """A layer, mode RGBA.
+
+    Raises:
+        InputError: no picture, or beyond the limits of uploads.
+    """
+    check_limits(path, "regions")
+    try:
+        with Image.open(path) as opened:
+            return opened.convert("RGBA")
+    except (OSError, ValueError):
+        raise InputError(f"regions: expected strokes. Received: {path.name!r}") from None
 
 
 def _rgb(color: str) -> tuple[int, ...]:

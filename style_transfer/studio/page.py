@@ -189,7 +189,7 @@ class Page:
         return component
 
     def _editor(self, label: str, name: str) -> gr.ImageEditor:
-        return gr.ImageEditor(
+        component = gr.ImageEditor(
             type="pil",
             label=label,
             sources=[],
@@ -200,6 +200,9 @@ class Page:
             buttons=[],
             elem_id=name,
         )
+        # Gradio would decode the background too, which it may be writing at that moment.
+        component.preprocess = lambda payload: [layer.path for layer in payload.layers if layer]
+        return component
 
     def _samples(self) -> str:
         texts = self.texts
