@@ -6,9 +6,10 @@ JAX ?= jax==0.10.2
 BIN = .venv/bin
 PYTEST = -m pytest -q --dist worksteal --maxprocesses 4 --numprocesses
 # Tests that start the program over and over; the others take a minute or two.
-SLOW = resume script recipes compare situations filter_sources streams notebook gallery tiles
+SLOW = resume script recipes compare situations filter_sources streams notebook gallery tiles fast studio studio_server \
+	studio_browser docs_notebook tile_map
 
-.PHONY: help demo test test-fast test-backends lint format bench clean
+.PHONY: help demo test test-fast test-backends test-studio studio lint format bench clean
 
 help:  # this list
 	@grep -E '^[a-z-]+:.*  # ' Makefile | sed -E 's/^([a-z-]+):.*  # /make \1\t/' | expand -t 20
@@ -26,6 +27,13 @@ test-fast: .venv/ready-dev  # the tests that do not start the program over and o
 test-backends: .venv-torch/ready .venv-jax/ready  # the backends' tests below PyTorch and JAX
 	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) 0 tests/test_backends.py
 	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) 0 tests/test_backends.py
+
+studio: .venv-studio/ready  # the page to paint on
+	.venv-studio/bin/python studio.py
+
+test-studio: .venv-studio/ready  # the page's tests, in Chromium where there is one
+	.venv-studio/bin/python -m pip install --quiet pytest pytest-timeout hypothesis playwright nbclient nbformat ipykernel
+	.venv-studio/bin/python -m pytest -q tests/test_studio_server.py tests/test_studio_browser.py tests/test_docs_notebook.py
 
 lint: .venv/ready-dev  # formatting, lint and types
 	$(BIN)/ruff format --check .
@@ -60,5 +68,11 @@ bench: .venv/ready-dev  # speed and memory, quickly
 	$(@D)/bin/python -m pip install --quiet $(PACKAGE)
 	touch $@
 
+# Gradio wants Pillow below 13, so the page has an environment of its own.
+.venv-studio/ready: requirements.txt requirements-studio.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --requirement requirements.txt --requirement requirements-studio.txt
+	touch $@
+
 clean:  # remove environments, caches and out/
-	rm -rf .venv .venv-torch .venv-jax .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info out
+	rm -rf .venv .venv-torch .venv-jax .venv-studio .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info out

@@ -1,6 +1,6 @@
 """Flicker of painted clips, measured on clips whose motion is known.
 
-    python benchmarks/flicker.py PHOTO STYLE OUT [--network STYLE.keras] [options]
+    python benchmarks/flicker.py PHOTO STYLE OUT [--evaluations N] [--weights FILE]
 
 Three clips are made of a photograph: a pan, a zoom, and a part of it that moves over another. Each
 is painted frame by frame, and as video.py paints it. Flicker is the mean absolute difference of a
@@ -9,22 +9,24 @@ values, 0..255. OUT.json gets the numbers, and OUT_CLIP.png six frames of each w
 differences between neighbors (times 4).
 """
 
-import argparse
-import dataclasses
-import json
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 try:
-    from benchmarks.common import FORMS  # noqa: F401
-except ImportError:
-    pass
+    from benchmarks import common
+except ModuleNotFoundError:
+    import not_installed  # noqa: F401 (ends the process)
 
 import numpy as np
 from PIL import Image
+
+from style_transfer.arguments import Parser, underscored
+from style_transfer.console import say
+from style_transfer.pictures import load_picture
+from style_transfer.programs import run_program
+
+NAME = "flicker.py"
 
 ROWS, FRAMES = 144, 24
 SHOWN = 6  # frames of a contact sheet
@@ -178,8 +180,8 @@ class Painters:
     """
 
     def __init__(self, style: Image.Image, **choices):
-        from style_transfer.video.choices import FIXED, ClipChoices
         from style_transfer.presets import make_settings
+        from style_transfer.video.choices import FIXED, ClipChoices
 
         own = {
             name: choices.pop(name) for name in ClipChoices.__dataclass_fields__ if name in choices
@@ -236,3 +238,56 @@ class Painters:
             terms, _ = painter._objective(content, nothing, nothing[..., :1])(image)
             found.append(terms[1])
         return float(np.mean(found))
+
+
+def measure(options) -> None:
+    """Paint the clips both ways; print, and write, flicker and style loss of each."""
+    photo = load_picture(options.photo, "PHOTO").image
+    style = load_picture(options.style, "STYLE").image
+    chosen = {name: getattr(options, name) for name in ("weights", "iter", "evaluations")}
+    painters = Painters(style, **{name: value for name, value in chosen.items() if value})
+    numbers = {}
+    for clip in known_clips(photo):
+        painter = painters.painter(clip)
+        alone = painters.frame_by_frame(painter, clip)
+        carried = painters.as_clip(painter, clip, alone[0])
+        found = [flicker(clip, painted) for painted in (alone, carried)]
+        lost = [painters.style_loss(painter, painted, clip) for painted in (alone, carried)]
+        numbers[clip.name] = {
+            "frame_by_frame": found[0],
+            "video": found[1],
+            "flicker_ratio": found[1] / found[0],
+            "style_loss_ratio": lost[1] / lost[0],
+        }
+        say(
+            f"{clip.name}: flicker {found[0]:.2f} frame by frame, {found[1]:.2f} as a clip "
+            f"({found[1] / found[0]:.2f}); style loss {lost[1] / lost[0]:.2f} times",
+            sys.stdout,
+        )
+        ways = {"frame by frame": alone, "video": carried}
+        pixels = {way: [np.asarray(frame) for frame in made] for way, made in ways.items()}
+        sheet(clip, pixels).save(f"{options.out}_{clip.name}.png")
+    common.save(numbers, f"{options.out}.json")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns an exit code."""
+    parser = Parser(prog=NAME, description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("photo", metavar="PHOTO")
+    parser.add_argument("style", metavar="STYLE")
+    parser.add_argument("out", metavar="OUT", help="beginning of the names of what is written")
+    parser.add_argument("--weights", default="fitted", help="filters (default: fitted)")
+    parser.add_argument("--iter", type=common.count, help="of the first frame")
+    parser.add_argument("--evaluations", type=common.count, help="an iteration")
+    arguments = sys.argv[1:] if arguments is None else arguments
+
+    def run() -> None:
+        options = parser.parse_args(list(map(underscored, arguments)))
+        common.check_place(f"{options.out}.json")
+        measure(options)
+
+    return run_program(NAME, run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -200,12 +200,3 @@ def is_terminal(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:
         return False
-
-
-def __getattr__(name: str):
-    """`run_command` has moved to programs.py."""
-    if name != "run_command":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from style_transfer.programs import run_command
-
-    return run_command

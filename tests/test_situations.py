@@ -14,6 +14,7 @@ import subprocess
 import zlib
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from conftest import draw
@@ -77,6 +78,13 @@ SITUATIONS = [
     ("CMYK", "light cmyk.jpg style.png out", 0, "out_at_iteration_1.png"),
     ("a palette", "light palette.gif style.png out", 0, "out_at_iteration_1.png"),
     ("a PNG called JPEG", "light png.jpg style.png out", 0, "out_at_iteration_1.png"),
+    ("numbers that are none", "light nan.tif style.png out", 0, "out_at_iteration_1.png"),
+    ("floating point", "light float.tif style.png out", 0, "out_at_iteration_1.png"),
+    ("gray and alpha", "light la.png style.png out", 0, "out_at_iteration_1.png"),
+    ("a transparent palette", "light clear.gif style.png out", 0, "out_at_iteration_1.png"),
+    ("black and white", "light bit.png style.png out", 0, "out_at_iteration_1.png"),
+    ("a broken profile", "light profile.png style.png out", 0, "color profile"),
+    ("all of it invisible", "light invisible.png style.png out", 0, "flat"),
     ("no ending", "cp base.png base; light base style.png out", 0, "out_at_iteration_1.png"),
     ("a white content picture", "nst white.png style.png out", 0, "flat"),
     ("a white painting", "nst base.png white.png out", 0, "out_at_iteration_1.png"),
@@ -116,6 +124,14 @@ SITUATIONS = [
     ("a billion iterations", "nst base.png style.png out --iter 1000000000", 2, "--iter"),
     ("no evaluations", "nst base.png style.png out --evaluations 0", 2, "--evaluations"),
     ("a negative seed", "nst base.png style.png out --seed -1", 2, "--seed"),
+    ("the largest seed", f"light base.png style.png out --seed {2**63 - 1}", 0, "at_iteration_1"),
+    (
+        "a seed beyond it",
+        f"nst base.png style.png out --seed {2**63}",
+        2,
+        "--seed: expected at most",
+    ),
+    ("a seed in hexadecimal", "nst base.png style.png out --seed 0x10", 2, "--seed"),
     ("a negative weight", "nst base.png style.png out --style_weight -1", 2, "--style_weight"),
     ("a weight of NaN", "nst base.png style.png out --tv_weight nan", 2, "--tv_weight"),
     ("an infinite weight", "nst base.png style.png out --content-weight inf", 2, "content_weight"),
@@ -273,6 +289,17 @@ SITUATIONS = [
         2,
         "block1_conv1",
     ),
+    ("filters of NaN", "nst base.png style.png out --weights nan.npz", 2, "finite"),
+    ("filters of objects", "nst base.png style.png out --weights object.npz", 2, "object.npz"),
+    ("no arrays in .npz", "nst base.png style.png out --weights none.npz", 2, "none.npz"),
+    ("an .h5 without layers", "nst base.png style.png out --weights empty.h5", 2, "empty.h5"),
+    ("half an .h5", "nst base.png style.png out --weights half.h5", 2, "half.h5"),
+    (
+        "filters in half precision",
+        "nst base.png style.png out --weights f16.npz",
+        0,
+        "at_iteration_1",
+    ),
     ("an empty name of filters", "nst base.png style.png out --weights ''", 2, "--weights"),
     ("filters of PyTorch's, without it", "nst base.png style.png out --weights f.pth", 2, "f.pth"),
     (
@@ -320,7 +347,13 @@ SITUATIONS = [
         2,
         "is BASE",
     ),
-    ("content as .tif", "cp base.png b.tif; nst b.tif style.png b", 2, "is BASE"),
+    ("content as .tif", "cp base.png b.tif; light b.tif style.png b", 0, "b_at_iteration_1.png"),
+    (
+        "content as .tif, and a result",
+        "cp base.png b.tif; nst b.tif style.png b --output tiff16 --overwrite",
+        2,
+        "is BASE",
+    ),
     (
         "content as the record",
         "cp base.png b.json; nst b.json style.png b --overwrite",
@@ -394,6 +427,27 @@ SITUATIONS = [
         0,
         "as O_at_iteration_1.png",
     ),
+    ("a line break in the prefix", "light base.png style.png 'a\nb'", 0, r"a\nb_at_iteration_1"),
+    ("a code of the terminal", "light base.png style.png '\x1b[31m'", 0, r"\x1b[31m_at_iteration"),
+    ("a sign of formats", "light base.png style.png '100%d{}'", 0, "100%d{}_at_iteration_1.png"),
+    ("an emoji", "light base.png style.png '😀'", 0, "😀_at_iteration_1.png"),
+    ("sixty styles, a folder", f"light base.png {'style.png ' * 60}new/", 0, "new/b--s--s"),
+    (
+        "long names, a folder",
+        f"cp base.png {'b' * 200}.png; cp style.png {'s' * 200}.png; "
+        f"light {'b' * 200}.png {'s' * 200}.png new/",
+        0,
+        "bbb--sss",
+    ),
+    ("a link to a folder", "ln -s folder f; light base.png style.png f", 0, "f/base--style_at"),
+    ("a broken link as the state", "ln -s no o_state; light base.png style.png o", 2, "PREFIX"),
+    (
+        "a folder as the lock",
+        "mkdir -p o_state/lock; light base.png style.png o",
+        2,
+        "o_state/lock",
+    ),
+    ("a prefix in capitals", "light base.png style.png DONE", 0, "DONE_at_iteration_1.png"),
     ("a prefix in a file", "nst base.png style.png text.png/o", 2, "PREFIX"),
     ("a prefix below a file", "nst base.png style.png text.png/new/o", 2, "PREFIX"),
     ("a prefix of 300 characters", f"nst base.png style.png {LONG}", 2, "PREFIX"),
@@ -433,6 +487,22 @@ SITUATIONS = [
     ("a resume of a finished run", "nst --resume done", 0, "iterations are done"),
     ("a resume of a folder moved", "nst --resume half", 0, "Replayed 4 evaluations"),
     ("a resume by the result's name", "nst --resume done.png", 0, "iterations are done"),
+    ("a resume by the record's name", "nst --resume done.json", 0, "iterations are done"),
+    ("a stranger where the result goes", "cp photo.jpg half.png; nst --resume half", 2, "half.png"),
+    (
+        "a stranger where an iteration goes",
+        "cp photo.jpg half_at_iteration_1.png; nst --resume half",
+        2,
+        "half_at_iteration_1.png",
+    ),
+    ("a retouched result", "cp base.png done.png; nst --resume done --iter 3", 2, "move it"),
+    ("a folder where the result goes", "mkdir half.png; nst --resume half", 2, "half.png"),
+    (
+        "damaged state, wanted",
+        "cp few.npz half_state/journal; nst --resume half",
+        0,
+        "at_iteration_1",
+    ),
     ("more iterations", "nst --resume done --iter 3", 0, "done_at_iteration_2.png"),
     ("fewer iterations", "nst --resume done --iter 1", 2, "--iter: expected at least 2"),
     ("back to what is not done", "nst --resume done --from_iteration 2", 2, "0 to 1"),
@@ -479,7 +549,7 @@ SITUATIONS = [
     ("the image removed", "rm -r done_state; nst --resume done --iter 3", 2, "iteration_1.npy"),
     (
         "a resume onto its input",
-        "cp base.png half.tif; nst --resume half --base half.tif",
+        "cp base.png half.png; nst --resume half --base half.png",
         2,
         "is BASE",
     ),
@@ -563,6 +633,15 @@ def make_pictures(folder: Path) -> None:
         base.save(folder / name, save_all=True, append_images=frames)
     pixels = np.arange(40 * 56, dtype=np.uint16).reshape(40, 56) * 29
     Image.fromarray(pixels).save(folder / "gray16.png")
+    real = np.random.default_rng(0).random((40, 56), np.float32)
+    Image.fromarray(real).save(folder / "float.tif")
+    real[3, 3:6] = np.nan, np.inf, -np.inf
+    Image.fromarray(real).save(folder / "nan.tif")
+    base.convert("LA").save(folder / "la.png")
+    base.quantize(16).save(folder / "clear.gif", transparency=3)
+    base.convert("1").save(folder / "bit.png")
+    base.save(folder / "profile.png", icc_profile=b"no profile")
+    Image.new("RGBA", (40, 40), (255, 0, 0, 0)).save(folder / "invisible.png")
     base.convert("CMYK").save(folder / "cmyk.jpg")
     base.quantize(7).save(folder / "palette.gif")
     base.save(folder / "turned.jpg", exif=exif(struct.pack("<HHII", 0x0112, 3, 1, 6)))
@@ -606,6 +685,15 @@ def make_others(folder: Path) -> None:
     np.savez(folder / "shape.npz", **{**few, "block1_conv1/kernel": kernel[:, :, :1]})
     kernel = np.random.default_rng(1).normal(0, 0.3, kernel.shape).astype(np.float32)
     np.savez(folder / "good.npz", **{**few, "block1_conv1/kernel": kernel})
+    half = {name: array.astype(np.float16) for name, array in few.items()}
+    np.savez(folder / "f16.npz", **{**half, "block1_conv1/kernel": kernel.astype(np.float16)})
+    np.savez(folder / "nan.npz", **{**few, "block1_conv1/kernel": kernel * np.nan})
+    np.savez(folder / "object.npz", **{**few, "block1_conv1/kernel": np.array({}, object)})
+    with h5py.File(folder / "empty.h5", "w"):
+        pass
+    with h5py.File(folder / "half.h5", "w") as file:
+        file["block1_conv1/kernel"] = kernel
+    (folder / "half.h5").write_bytes((folder / "half.h5").read_bytes()[:600])
     (folder / "half.npz").write_bytes((folder / "good.npz").read_bytes()[:3000])
 
 

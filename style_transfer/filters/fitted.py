@@ -1,5 +1,6 @@
 """Filters made here: fitted to the pictures at hand, or random for tests."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from style_transfer.vgg import Filters, block_of, kernel_shape
 
 BORDERS: dict[str, Any] = {"repeated": "edge", "zeros": "constant"}  # NumPy's names
 FITTING_PATCHES = 8_000  # of a picture and layer, at most
-# Root mean square response of fitted filters in block 1, by the convention of the network for which
-# a system's loss weights were made. VGG19 with pixel values and max pooling answers with 30 to 59,
-# 150 to 290 and 190 to 390 (two pairs of pictures) at the first layers of blocks 1 to 3;
-# torchvision's sees pictures 57 times smaller.
-LOUDNESS = {"caffe": 64.0, "torch": 1.0}
+# Root mean square response of fitted filters by block, by the convention of the network for which a
+# system's loss weights were made: trained VGG19's, rounded to powers of two. With pixel values and
+# max pooling it answers with 30 to 59, 150 to 290 and 190 to 390 (two pairs of pictures) at the
+# first layers of blocks 1 to 3; the TensorFlow tutorial on style transfer prints 34, 200, 231, 791
+# and 59 as means of a painting. Published losses are powers of features, so these numbers say how
+# much each layer counts. torchvision's network sees pictures 57 times smaller.
+LOUDNESS = {"caffe": (64.0, 256.0, 256.0, 1024.0, 128.0), "torch": (1.0, 4.0, 4.0, 16.0, 2.0)}
 
 
 def random_filters(network: str, layers: list[str], seed: int) -> Filters:
@@ -30,22 +33,23 @@ def random_filters(network: str, layers: list[str], seed: int) -> Filters:
 
 
 def fitted_filters(
-    settings: Settings, layers: list[str], images: list[np.ndarray], loudness: float = 1.0
+    settings: Settings, layers: list[str], images: list[np.ndarray], loudness: Sequence[float]
 ) -> Filters:
     """Filters fitted to the pictures at hand: half-whitened principal components, layer by layer.
 
     From the features so far, 3 x 3 patches are drawn; with mean μ and leading principal
     components vᵢ of variance λᵢ, the filters are ±vᵢ·λᵢ^(−1/4) with bias ∓vᵢ·λᵢ^(−1/4)·μ. They are
-    scaled to a root mean square response of `loudness` in block 1, doubled from block to block,
-    since VGG's own grow as well. The ReLU then keeps both halves of each component. Each layer is
-    fitted to the features that the network will show it: pooled and bordered as in `settings`.
+    scaled to a root mean square response of `loudness`. The ReLU then keeps both halves of each
+    component. Each layer is fitted to the features that the network will show it: pooled and
+    bordered as in `settings`.
 
     Args:
         settings: network, pooling, borders, and the seed of which patches are drawn.
         layers: the convolutions to fit, from the first on.
         images: of about 200 rows, float32 (1, H, W, 3), BGR minus mean; no side may vanish in
             pooling, see `check_large_enough`.
-        loudness: see above. The relative loss does not depend on it, exactly for powers of two.
+        loudness: by block, see above. The relative loss does not depend on it, exactly for powers
+            of two.
     """
     network, border = settings.network, BORDERS[settings.borders]
     rng = np.random.default_rng(settings.seed)
@@ -61,7 +65,7 @@ def fitted_filters(
         maps = [_convolved(features, *arrays[name], border) for features in maps]
     before = np.float32(1)  # of the pictures, whose range the first layer's filters have taken in
     for name, (kernel, bias) in arrays.items():
-        response = np.float32(loudness * 2 ** (block_of(name) - 1))
+        response = np.float32(loudness[block_of(name) - 1])
         arrays[name] = kernel * (response / before), bias * response
         before = response
     return Filters(network, arrays)

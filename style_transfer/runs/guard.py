@@ -91,6 +91,25 @@ def check_free(files: RunFiles, inputs: list[tuple[str, Path]], overwrite: bool)
         )
 
 
+def check_no_stranger(files: RunFiles, done: int) -> None:
+    """Refuse to go on where somebody else's file, or a retouched one, stands where results go.
+
+    Args:
+        files: of the run.
+        done: iterations; the pictures after them are still to be written.
+
+    Raises:
+        InputError: naming the file.
+    """
+    for number, path in files.pictures().items():
+        is_to_come = path.suffix == files.suffix and (number is None or number >= done)
+        if is_to_come and not is_ours(path):
+            raise InputError(
+                f"--resume: expected no files but this program's. Received: {str(files.prefix)!r}, "
+                f"where {path.name} is not one of them; move it"
+            )
+
+
 def check_inputs_apart(files: RunFiles, inputs: list[tuple[str, Path]]) -> None:
     """InputError where a file of the run, present or to come, is one of its inputs."""
     for file in _own_files(files):

@@ -16,7 +16,13 @@ from style_transfer.parsing import parse_blend
 from style_transfer.paths import existing_file
 from style_transfer.pictures import Picture
 from style_transfer.runs.files import SUFFIXES, RunFiles
-from style_transfer.runs.guard import check_free, check_inputs_apart, check_writable, run_files
+from style_transfer.runs.guard import (
+    check_free,
+    check_inputs_apart,
+    check_no_stranger,
+    check_writable,
+    run_files,
+)
 from style_transfer.runs.lock import locked
 from style_transfer.runs.record import PictureFile, Record
 from style_transfer.runs.resume import (
@@ -113,6 +119,7 @@ def earlier_run(
         files = RunFiles(found.prefix, SUFFIXES[record.settings.output])
         inputs = load_inputs(sources, record.settings)
         check_inputs_apart(files, inputs.paths())
+        check_no_stranger(files, done)
         before = record.pictures
         copies: dict[Path, bytes] = {}
         entries = picture_files(inputs, files, copies)

@@ -47,7 +47,7 @@ def find_run(prefix: str | os.PathLike) -> RunFiles:
     """
     path = expanded(prefix, "--resume")
     tried = [path]
-    if path.suffix.lower() in set(SUFFIXES.values()):
+    if path.suffix.lower() in {*SUFFIXES.values(), ".json"}:
         tried.append(path.with_suffix(""))
     try:
         for candidate in tried:

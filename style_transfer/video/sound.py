@@ -45,7 +45,7 @@ class Copy:
     def __init__(self, sound: Sound, container: Any):
         self._sound = sound
         self._source = open_film(sound.path)
-        self._from = _audio(self._source)
+        self._from: Any = _audio(self._source)
         self._to = container.add_stream_from_template(self._from)
 
     def beside(self, packets: Iterable[Any]) -> Iterator[Any]:
