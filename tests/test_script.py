@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 import reference
 import tifffile
-from conftest import draw, with_torch
+from conftest import draw
 from numpy.testing import assert_array_equal
 from PIL import Image
 from scipy.optimize import fmin_l_bfgs_b
@@ -632,32 +631,6 @@ def test_each_preset_runs(preset, base, style, filters_file):
 
 
 # The command itself
-
-
-@with_torch
-@pytest.mark.parametrize(
-    "options",
-    [
-        [],
-        ["--style_loss=gram+histogram", "--auto_weights"],
-        ["--style_loss=wasserstein"],
-        ["--optimizer=adam", "--normalize_gradients"],
-    ],
-    ids=" ".join,
-)
-def test_with_pytorch_below_keras_the_losses_are_the_same(options, base, style, tmp_path):
-    command = [sys.executable, SCRIPT, base, style, tmp_path / "torch", "--quiet"]
-    subprocess.run(
-        [*command, *OPTIONS, *options], check=True, env={**os.environ, "KERAS_BACKEND": "torch"}
-    )
-    assert main([base, style, str(tmp_path / "tf"), "--quiet", *OPTIONS, *options]) == 0
-    below_torch, below_tensorflow = (
-        load_record(str(tmp_path / name))["evaluations"] for name in ("torch", "tf")
-    )
-    for one, other in list(zip(below_torch, below_tensorflow, strict=True))[:4]:
-        for term in TERMS:
-            near = pytest.approx(other.terms[term], rel=2e-3, abs=1e-6 * other.total)
-            assert one.terms[term] == near
 
 
 def test_the_command_runs(base, style, tmp_path):
