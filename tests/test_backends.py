@@ -306,6 +306,8 @@ print(keras.backend.backend())
     ],
 )
 def test_faults_of_the_installation_are_one_line(tmp_path, configuration, environment, expected):
+    if "KERAS_MAX_EPOCHS" in environment and not hasattr(keras.config, "max_epochs"):
+        pytest.skip("this Keras does not know KERAS_MAX_EPOCHS")
     found = started(tmp_path, configuration, **environment)
     assert found.returncode == 1 and found.stdout == ""
     assert found.stderr.count("\n") == 1

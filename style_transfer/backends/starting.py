@@ -89,7 +89,7 @@ def _fault_of_installation(error: Exception) -> str | None:
     if "backend" in str(error) and backend is not None and backend not in BACKENDS:
         return _backend_expected(backend)
     if _raised_in(error, ("backend", "config.py")):
-        reason = " ".join(f"{error}".split())
+        reason = " ".join(f"{error}".split()) or _content_of_configuration()
         for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
             if not os.environ.get(name, "0").strip().isdecimal():
                 return f"{name}: expected a whole number. Received: {os.environ[name]!r}"
@@ -98,6 +98,14 @@ def _fault_of_installation(error: Exception) -> str | None:
             f"Received: {reason}"
         )
     return None
+
+
+def _content_of_configuration() -> str:
+    """The beginning of keras.json: some versions of Keras refuse it without a word."""
+    try:
+        return repr(_configuration_file().read_text(errors="replace")[:200])
+    except OSError as error:
+        return str(error)
 
 
 def _backend_expected(received: object) -> str:

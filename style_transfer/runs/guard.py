@@ -42,9 +42,12 @@ def run_files(prefix: str | os.PathLike, output: str, names: list[str]) -> RunFi
 
 def output_by_ending(prefix: str | os.PathLike | None, choices: dict) -> dict:
     """`choices`, with the output that the prefix's ending says where they say none."""
-    if prefix is None or "output" in choices or os.path.isdir(prefix):  # noqa: PTH112
+    if prefix is None or "output" in choices:
         return choices
-    ending = os.path.splitext(os.fsdecode(prefix))[1].lower()  # noqa: PTH122
+    path = expanded(prefix, "PREFIX")
+    if os.path.isdir(path):  # noqa: PTH112 (Path's raises where a name is too long)
+        return choices
+    ending = path.suffix.lower()
     return choices | {"output": OUTPUTS[ending]} if ending in OUTPUTS else choices
 
 
