@@ -6,7 +6,7 @@ JAX ?= jax==0.10.2
 BIN = .venv/bin
 PYTEST = -m pytest -q --dist worksteal --maxprocesses 4 --numprocesses
 # Tests that start the program over and over; the others take a minute or two.
-SLOW = resume script recipes compare situations filter_sources streams notebook gallery tiles fast studio studio_server \
+SLOW = resume faults backend_command script recipes compare situations filter_sources streams notebook gallery tiles fast studio studio_server \
 	studio_browser docs_notebook tile_map
 
 .PHONY: help demo test test-fast test-backends test-studio studio lint format bench clean
@@ -25,7 +25,7 @@ test-fast: .venv/ready-dev  # the tests that do not start the program over and o
 
 # The same tests below each backend. The two environments see all packages of .venv.
 test-backends: .venv-torch/ready .venv-jax/ready  # the backends' tests below PyTorch and JAX
-	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) 0 tests/test_backends.py
+	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) 0 tests/test_backends.py tests/test_backend_command.py
 	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) 0 tests/test_backends.py
 
 studio: .venv-studio/ready  # the page to paint on
