@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from style_transfer.errors import InputError
 from style_transfer.events import TERMS
 from style_transfer.feedforward.about import ENDING, PROGRAM, is_network
-from style_transfer.locking import only_process, writable
 from style_transfer.paths import expanded
-from style_transfer.runs.files import write_text
+from style_transfer.runs.files import ABOUT
+from style_transfer.runs.lock import locked_state
 
 LOG_COLUMNS = ("epoch", "step", "seconds", "learning_rate", "loss", *TERMS)
 PNG_MARK = f"Software\0{PROGRAM}".encode()
@@ -58,7 +58,7 @@ class TrainingFiles:
     @property
     def about(self) -> Path:
         """The text that marks the folder of the state as ours."""
-        return self.state / "about.txt"
+        return self.state / ABOUT
 
     def results(self) -> list[Path]:
         """The files beside each other that a training leaves."""
@@ -153,21 +153,8 @@ def locked(files: TrainingFiles) -> Iterator[None]:
     Raises:
         InputError: another process trains this network, or nothing can be written.
     """
-    made = [files.state, *(f for f in files.state.parents if not f.exists())]
-    with writable("MODEL", files.network):
-        files.state.mkdir(parents=True, exist_ok=True)
-    try:
-        with only_process(files.state / "lock", "MODEL", files.network, "training"):
-            with writable("MODEL", files.network):
-                if not files.about.exists():
-                    write_text(files.about, ABOUT_TEXT)
-            yield
-    finally:
-        with suppress(OSError):
-            if [path.name for path in files.state.iterdir()] == [files.about.name]:
-                files.about.unlink()
-            for folder in made:  # left empty by a training that never began
-                folder.rmdir()
+    with locked_state(files.state, ABOUT_TEXT, "MODEL", files.network, "training"):
+        yield
 
 
 def check_writable(path: Path, argument: str, ending: str = "") -> None:

@@ -1,10 +1,11 @@
-"""One process at a time on a run."""
+"""One process at a time on a run, or on anything else that keeps its state in a folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from style_transfer.locking import only_process, writable
-from style_transfer.runs.files import ABOUT_TEXT, RunFiles, write_text
+from style_transfer.runs.files import ABOUT, ABOUT_TEXT, RunFiles, write_text
 
 
 @contextmanager
@@ -14,19 +15,39 @@ def locked(files: RunFiles) -> Iterator[None]:
     Raises:
         InputError: another process is painting with the same prefix, or nothing can be written.
     """
-    state = files.state
+    with locked_state(files.state, ABOUT_TEXT, "PREFIX", files.prefix, "process"):
+        yield
+
+
+@contextmanager
+def locked_state(
+    state: Path, about_text: str, argument: str, place: Path, user: str
+) -> Iterator[None]:
+    """Hold the lock of a folder of state, which is made as needed and bears a text as its mark.
+
+    Args:
+        state: the folder.
+        about_text: marks it as this program's, in a file of its own.
+        argument: which names the place, as errors call it.
+        place: whose state it is.
+        user: of the place, such as "process".
+
+    Raises:
+        InputError: another process holds the lock, or nothing can be written.
+    """
     made = [state, *(folder for folder in state.parents if not folder.exists())]
-    with writable("PREFIX", files.prefix):
+    about = state / ABOUT
+    with writable(argument, place):
         state.mkdir(parents=True, exist_ok=True)
     try:
-        with only_process(files.lock, "PREFIX", files.prefix, "process"):
-            with writable("PREFIX", files.prefix):
-                if not files.about.exists():
-                    write_text(files.about, ABOUT_TEXT)
+        with only_process(state / "lock", argument, place, user):
+            with writable(argument, place):
+                if not about.exists():
+                    write_text(about, about_text)
             yield
     finally:
         with suppress(OSError):
-            if [path.name for path in state.iterdir()] == [files.about.name]:
-                files.about.unlink()
-            for folder in made:  # left empty by a run that never began
+            if [path.name for path in state.iterdir()] == [about.name]:
+                about.unlink()
+            for folder in made:  # left empty by a process that never began
                 folder.rmdir()

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from style_transfer.errors import InputError
-from style_transfer.locking import only_process, writable
 from style_transfer.paths import same_file, sha256_of_file
-from style_transfer.runs.files import TEMPORARY, write_text, write_whole
+from style_transfer.runs.files import ABOUT, TEMPORARY, write_whole
+from style_transfer.runs.lock import locked_state
 from style_transfer.video.clip_record import ClipRecord
 from style_transfer.video.outputs import is_folder
 
@@ -58,7 +58,7 @@ class ClipFiles:
     @property
     def about(self) -> Path:
         """Marks the folder as ours."""
-        return self.state / "about.txt"
+        return self.state / ABOUT
 
     def frame(self, number: int) -> Path:
         """A painted frame, by its number among those that are painted."""
@@ -119,22 +119,8 @@ def locked(files: ClipFiles) -> Iterator[None]:
     Raises:
         InputError: another process paints there, or nothing can be written.
     """
-    state = files.state
-    made = [state, *(folder for folder in state.parents if not folder.exists())]
-    with writable("OUT", files.out):
-        state.mkdir(parents=True, exist_ok=True)
-    try:
-        with only_process(state / "lock", "OUT", files.out, "video.py"):
-            with writable("OUT", files.out):
-                if not files.about.exists():
-                    write_text(files.about, ABOUT_TEXT)
-            yield
-    finally:
-        with contextlib.suppress(OSError):
-            if [path.name for path in state.iterdir()] == [files.about.name]:
-                files.about.unlink()
-            for folder in made:  # left empty by a command that never began
-                folder.rmdir()
+    with locked_state(files.state, ABOUT_TEXT, "OUT", files.out, "video.py"):
+        yield
 
 
 def check_apart(files: ClipFiles, inputs: list[tuple[str, Path]]) -> None:
