@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from style_transfer.errors import InputError
 from style_transfer.feedforward.about import PROGRAM
 from style_transfer.feedforward.choices import Choices
-from style_transfer.runs.record import PictureFile, checksum, decoded
+from style_transfer.runs.record import PictureFile, decoded, sealed, unsealed
 from style_transfer.settings import Settings
 from style_transfer.vgg import FilterSource
 
@@ -47,7 +46,7 @@ class TrainingRecord:
     def to_json(self) -> str:
         """The text of the file."""
         content = {"program": PROGRAM, "version": VERSION, **dataclasses.asdict(self)}
-        return json.dumps({**content, "checksum": checksum(content)}, indent=1, allow_nan=False)
+        return sealed(content, indent=1)
 
     @classmethod
     def read(cls, path: Path) -> "TrainingRecord":
@@ -57,13 +56,11 @@ class TrainingRecord:
             InputError: it is damaged, or of another version.
         """
         try:
-            content = json.loads(path.read_bytes())
-            if not isinstance(content, dict) or content.pop("checksum", 0) != checksum(content):
-                raise ValueError("its checksum is another")
+            content = unsealed(path.read_bytes())
             if (content.pop("program", 0), content.pop("version", 0)) != (PROGRAM, VERSION):
                 raise ValueError("written by another version")
             return decoded(cls, content, "record")
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(
                 "MODEL: expected the whole record of the training that was stopped, or "
                 f"--overwrite. Received: {str(path)!r} ({error})"

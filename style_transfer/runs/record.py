@@ -141,7 +141,7 @@ class Record:
     def to_json(self) -> str:
         """The text of PREFIX.json."""
         content = {"program": PROGRAM, "version": VERSION, **dataclasses.asdict(self)}
-        return json.dumps({**content, "checksum": checksum(content)}, indent=1, allow_nan=False)
+        return sealed(content, indent=1)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Record":
@@ -150,14 +150,7 @@ class Record:
         Raises:
             ValueError: not a record, damaged, or of a version that this program does not know.
         """
-        try:
-            content = json.loads(text)
-        except RecursionError:
-            raise ValueError("lists nested too deeply") from None
-        if not isinstance(content, dict) or "checksum" not in content:
-            raise ValueError("not a record of this program")
-        if content.pop("checksum") != checksum(content):
-            raise ValueError("its checksum is another")
+        content = unsealed(text)
         version = content.pop("version", 1)
         if version == 1:
             content = upgraded(content)
@@ -167,6 +160,28 @@ class Record:
         record = decoded(cls, content, "record")
         _check_consistent(record)
         return record
+
+
+def sealed(content: dict, indent: int | None = None) -> str:
+    """The JSON text of a record's content with its checksum."""
+    return json.dumps({**content, "checksum": checksum(content)}, indent=indent, allow_nan=False)
+
+
+def unsealed(text: str | bytes) -> dict:
+    """The inverse of `sealed`.
+
+    Raises:
+        ValueError: not a record, or damaged.
+    """
+    try:
+        content = json.loads(text)
+    except RecursionError:
+        raise ValueError("lists nested too deeply") from None
+    if not isinstance(content, dict) or "checksum" not in content:
+        raise ValueError("not a record of this program")
+    if content.pop("checksum") != checksum(content):
+        raise ValueError("its checksum is another")
+    return content
 
 
 def checksum(content: dict) -> str:
