@@ -54,6 +54,15 @@ def same_file(a: Path, b: Path) -> bool:
         return False
 
 
+def ends_of_file(path: Path, count: int = 4096) -> tuple[bytes, bytes]:
+    """The first and the last bytes of a file, where programs leave their mark."""
+    with path.open("rb") as file:
+        start = file.read(count)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - count))
+        return start, file.read()
+
+
 def sha256_of_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as file:

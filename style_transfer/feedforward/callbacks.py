@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from style_transfer.errors import InputError, NotFinite
 from style_transfer.feedforward.choices import Choices
 from style_transfer.feedforward.events import StepDone
 from style_transfer.feedforward.files import LOG_COLUMNS
-from style_transfer.runs.files import naming, write_text
+from style_transfer.runs.files import naming, on_its_way, sync, write_text
 
 # Seconds between backups, which a kill may cost, and between looks at the network. A backup of a
 # network of width 32 has 20 MB.
@@ -154,17 +153,11 @@ def write_backup(model: keras.Model, progress: Progress, path: Path) -> None:
     text = json.dumps(
         {"epoch": progress.epoch, "seconds": progress.seconds, "losses": progress.losses}
     )
-    try:
-        with naming(path):
-            model.save_weights(temporary)
-            with h5py.File(temporary, "r+") as file:
-                file.attrs[_PROGRESS] = text
-            with temporary.open("rb+") as opened:
-                os.fsync(opened.fileno())
-            temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with on_its_way(path, temporary):
+        model.save_weights(temporary)
+        with h5py.File(temporary, "r+") as file:
+            file.attrs[_PROGRESS] = text
+        sync(temporary)
 
 
 def read_backup(model: keras.Model, choices: Choices, path: Path) -> Progress:

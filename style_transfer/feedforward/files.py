@@ -9,7 +9,7 @@ from pathlib import Path
 from style_transfer.errors import InputError
 from style_transfer.events import TERMS
 from style_transfer.feedforward.about import ENDING, PROGRAM, is_network
-from style_transfer.paths import expanded
+from style_transfer.paths import ends_of_file, expanded
 from style_transfer.runs.files import ABOUT
 from style_transfer.runs.lock import locked_state
 
@@ -133,11 +133,7 @@ def is_ours(path: Path) -> bool:
     try:
         if path.suffix == ENDING:
             return is_network(path)
-        with path.open("rb") as file:
-            start = file.read(4096)
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 4096))
-            end = file.read()
+        start, end = ends_of_file(path)
     except OSError:
         return False
     if path.suffix == ".csv":

@@ -8,7 +8,7 @@ import keras
 from style_transfer.feedforward.about import ENDING, about_of_file, refusal
 from style_transfer.feedforward.network import StyleNetwork
 from style_transfer.paths import existing_file
-from style_transfer.runs.files import naming
+from style_transfer.runs.files import on_its_way, sync
 
 
 def save_network(network: StyleNetwork, path: Path, folder: Path) -> None:
@@ -22,16 +22,9 @@ def save_network(network: StyleNetwork, path: Path, folder: Path) -> None:
     Raises:
         OSError: it cannot be written; `path` is then as it was before.
     """
-    temporary = folder / f"unfinished{ENDING}"
-    try:
-        with naming(path):
-            network.save(temporary)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with on_its_way(path, folder / f"unfinished{ENDING}") as temporary:
+        network.save(temporary)
+        sync(temporary)
 
 
 def read_network(source: str | os.PathLike, what: str = "MODEL") -> StyleNetwork:

@@ -137,16 +137,37 @@ def write_whole(path: Path, write: Callable) -> None:
     Raises:
         OSError: the disk is full, the folder is gone, …; `path` is then as it was before.
     """
-    temporary = path.with_name(path.name + TEMPORARY)
+    with on_its_way(path) as temporary, temporary.open("wb") as file:
+        write(_Plain(file))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def on_its_way(path: Path, temporary: Path | None = None) -> Iterator[Path]:
+    """A path to write a file to, which takes its place at `path` once it is written, and synced.
+
+    Args:
+        path: of the file.
+        temporary: of the file on its way, on the same file system; None: beside it.
+
+    Raises:
+        OSError: it names `path`, which is then as it was before.
+    """
+    temporary = temporary or path.with_name(path.name + TEMPORARY)
     try:
-        with naming(path), temporary.open("wb") as file:
-            write(_Plain(file))
-            file.flush()
-            os.fsync(file.fileno())
+        with naming(path):
+            yield temporary
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sync(path: Path) -> None:
+    """Bring a file that a library has written, and closed, to the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 class _Plain(io.RawIOBase):

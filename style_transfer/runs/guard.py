@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from style_transfer.errors import InputError
-from style_transfer.paths import expanded, same_file
+from style_transfer.paths import ends_of_file, expanded, same_file
 from style_transfer.runs.files import ABOUT, OUTPUTS, SUFFIXES, TEMPORARY, RunFiles
 from style_transfer.runs.journal import MARK
 from style_transfer.runs.record import PROGRAM, Record
@@ -138,11 +138,7 @@ def _own_files(files: RunFiles) -> Iterator[Path]:
 def is_ours(file: Path) -> bool:
     """Whether this program wrote a file: a record, or a picture that bears its mark."""
     try:
-        with file.open("rb") as opened:
-            start = opened.read(4096)
-            size = opened.seek(0, os.SEEK_END)
-            opened.seek(max(0, size - 4096))
-            end = opened.read()
+        start, end = ends_of_file(file)
     except OSError:
         return False
     if file.suffix == ".json":

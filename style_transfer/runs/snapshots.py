@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from style_transfer.runs.files import TEMPORARY, naming
+from style_transfer.runs.files import on_its_way
 
 MARK = b"neural_style_transfer snapshot"
 BLOCK = 1 << 24  # bytes read at once
@@ -102,20 +104,13 @@ def _write(path: Path, snapshot: Snapshot) -> None:
     }
     text = json.dumps(head).encode()
     line = MARK + b" %08x " % zlib.crc32(text) + text + b"\n"
-    temporary = path.with_name(path.name + TEMPORARY)
-    try:
-        with naming(path), temporary.open("wb", buffering=0) as file:
-            for data in [line, *snapshot.arrays.values()]:
-                view = memoryview(np.ascontiguousarray(data) if data is not line else line).cast(
-                    "B"
-                )
-                while view:
-                    view = view[file.write(view[:BLOCK]) :]
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    contents: Iterable[Any] = chain([line], map(np.ascontiguousarray, snapshot.arrays.values()))
+    with on_its_way(path) as temporary, temporary.open("wb", buffering=0) as file:
+        for data in contents:
+            view = memoryview(data).cast("B")
+            while view:
+                view = view[file.write(view[:BLOCK]) :]
+        os.fsync(file.fileno())
 
 
 def _head(path: Path) -> dict | None:
