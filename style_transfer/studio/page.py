@@ -76,24 +76,8 @@ class Page:
             "if (button) trigger('select', {name: button.dataset.name});});",
             visible=bool(self.studio.samples),
         )
-        self.strength = gr.Slider(
-            -STRONGEST,
-            STRONGEST,
-            0,
-            step=0.05,
-            label=texts["strength"],
-            info=texts["strength_info"],
-            elem_id="strength",
-            buttons=[],
-        )
-        self.size = gr.Slider(
-            *SIZES,
-            step=16,
-            label=texts["size"],
-            info=texts["size_info"],
-            elem_id="size",
-            buttons=[],
-        )
+        self.strength = self._slider("strength", (-STRONGEST, STRONGEST, 0), 0.05)
+        self.size = self._slider("size", SIZES, 16)
         with gr.Row(elem_id="choices"):
             self.preset = gr.Dropdown(
                 list(PRESETS),
@@ -153,16 +137,7 @@ class Page:
                     filterable=False,
                     elem_id="network",
                 ),
-                gr.Slider(
-                    0,
-                    2,
-                    1,
-                    step=0.05,
-                    label=texts["network_strength"],
-                    info=texts["network_strength_info"],
-                    elem_id="network-strength",
-                    buttons=[],
-                ),
+                self._slider("network_strength", (0, 2, 1), 0.05),
             ]
             self.at_once = gr.Image(
                 label=texts["network_result"],
@@ -171,6 +146,17 @@ class Page:
                 buttons=["download", "fullscreen"],
                 elem_id="at-once",
             )
+
+    def _slider(self, name: str, numbers: tuple[float, float, float], step: float) -> gr.Slider:
+        """A slider from one number to another, with the texts of its name; the third is its own."""
+        return gr.Slider(
+            *numbers,
+            step=step,
+            label=self.texts[name],
+            info=self.texts[f"{name}_info"],
+            elem_id=name.replace("_", "-"),
+            buttons=[],
+        )
 
     def _picture(self, label: str, name: str) -> gr.Image:
         component = gr.Image(
