@@ -187,7 +187,7 @@ class Page:
             elem_id=name,
         )
         # Gradio would decode the background too, which it may be writing at that moment.
-        component.preprocess = lambda payload: [layer.path for layer in payload.layers if layer]
+        component.preprocess = lambda drawn: [x.path for x in drawn.layers if x] if drawn else []
         return component
 
     def _samples(self) -> str:
@@ -344,10 +344,10 @@ class Page:
 
     def paint_at_once(
         self, photograph: str | None, size: int, name: str | None, strength: float
-    ) -> tuple[Any, str]:
+    ) -> tuple[Any, Any]:
         """The picture of a style network, and a line of refusal, or empty."""
         if not photograph or not name:
-            return None, ""
+            return None, gr.skip()  # the line belongs to others, such as a picture's refusal
         try:
             kept = self._keep(photograph, self.texts["photograph"])
             return str(self.studio.networks.paint(name, kept, int(size), strength)), ""
