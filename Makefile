@@ -6,8 +6,11 @@ JAX ?= jax==0.10.2
 BIN = .venv/bin
 PYTEST = -m pytest -q --dist worksteal --maxprocesses 4 --numprocesses
 # Tests that start the program over and over; the others take a minute or two.
-SLOW = resume faults backend_command script recipes compare situations filter_sources streams notebook gallery tiles fast studio studio_server \
+SLOW = resume faults backend_command script recipes compare situations filter_sources streams notebook gallery tiles fast studio_runs studio_server \
 	studio_browser docs_notebook tile_map
+
+# Of the page; and of pictures, with the Pillow that Gradio wants.
+PAGE = tests/test_studio*.py tests/test_docs_notebook.py tests/test_pictures*.py tests/test_preprocessing.py tests/test_masks.py
 
 .PHONY: help demo test test-fast test-backends test-studio studio lint format bench clean
 
@@ -31,9 +34,9 @@ test-backends: .venv-torch/ready .venv-jax/ready  # the backends' tests below Py
 studio: .venv-studio/ready  # the page to paint on
 	.venv-studio/bin/python studio.py
 
-test-studio: .venv-studio/ready  # the page's tests, in Chromium where there is one
-	.venv-studio/bin/python -m pip install --quiet pytest pytest-timeout hypothesis playwright nbclient nbformat ipykernel
-	.venv-studio/bin/python -m pytest -q tests/test_studio_server.py tests/test_studio_browser.py tests/test_docs_notebook.py
+test-studio: .venv-studio/ready-dev  # the page's tests, in Chromium where there is one
+	.ci/browser .venv-studio
+	NST_AXE=.venv-studio/node_modules/axe-core/axe.min.js .venv-studio/bin/python $(PYTEST) 2 -rs $(PAGE)
 
 lint: .venv/ready-dev  # formatting, lint and types
 	$(BIN)/ruff format --check .
@@ -72,6 +75,11 @@ bench: .venv/ready-dev  # speed and memory, quickly
 .venv-studio/ready: requirements.txt requirements-studio.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --requirement requirements.txt --requirement requirements-studio.txt
+	touch $@
+
+.venv-studio/ready-dev: .venv-studio/ready
+	$(@D)/bin/python -m pip install --quiet pytest pytest-timeout pytest-xdist hypothesis scikit-image \
+		playwright nbclient nbformat ipykernel
 	touch $@
 
 clean:  # remove environments, caches and out/

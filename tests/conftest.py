@@ -106,3 +106,15 @@ def light(tmp_path_factory):
     yield light
     light.server.stdin.close()
     light.server.wait()
+
+
+@pytest.fixture
+def atelier(tmp_path, monkeypatch):
+    """A studio without its server; see atelier.py."""
+    from atelier import Atelier
+
+    monkeypatch.setenv("STUDIO_FAULTS", "{}")
+    made = Atelier(tmp_path / "out")
+    made.painter.start()
+    yield made
+    made.painter.close()

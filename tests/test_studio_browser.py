@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from atelier import png_that_claims
 from conftest import draw
 from PIL import Image
 from studio_server import Server, unbroken
-from test_studio import png_that_claims
 
 pytest.importorskip("gradio", reason="needs gradio: pip install -r requirements-studio.txt")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")

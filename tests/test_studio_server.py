@@ -6,10 +6,10 @@ import socket
 from urllib.parse import quote, urlsplit
 
 import pytest
+from atelier import SMALL
 from conftest import draw
 from light_program import light_objectives
 from studio_server import Server
-from test_studio import SMALL
 
 from neural_style_transfer import transfer
 from style_transfer.studio.library import key_of
