@@ -19,7 +19,7 @@ continue later with --resume PREFIX, exactly where it stopped.
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors in one line; the usage is a --help away."""
+    """Reports errors in one line; `--help` shows the usage."""
 
     def error(self, message: str):
         say(one_line(f"{self.prog}: error: {message.removeprefix('argument ')}"), sys.stderr)
@@ -40,20 +40,22 @@ def make_parser() -> argparse.ArgumentParser:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="the photograph, the painting or paintings, and the beginning of the results' names "
-        "(or a folder for them)",
+        help="the photograph, the painting or paintings, and PREFIX: how the results' names start, "
+        "or a folder for them",
     )
     run = parser.add_argument_group("run")
-    run.add_argument("--preset", help="settings of a published system, or list (default: default)")
+    run.add_argument(
+        "--preset", help="settings of a published system; list prints them all (default: default)"
+    )
     run.add_argument("--resume", metavar="PREFIX", help="continue an earlier run")
     run.add_argument(
         "--from_iteration",
         type=whole_number,
         metavar="N",
-        help="with --resume: go back to iteration N, and continue from there",
+        help="with --resume: go back to iteration N and continue from there",
     )
     run.add_argument(
-        "--base", metavar="PATH", help="with --resume: where the photograph is now, if it was moved"
+        "--base", metavar="PATH", help="with --resume: where the photograph is now, if it has moved"
     )
     run.add_argument(
         "--styles", metavar="PATH", nargs="+", help="with --resume: where the paintings are now"
@@ -64,22 +66,22 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--no_journal",
         action="store_true",
-        help="keep no journal: saves disk; a kill then costs the current iteration and the "
+        help="keep no journal: saves disk space, but a kill costs the current iteration and the "
         "optimizer's memory",
     )
-    run.add_argument(
-        "--force", action="store_true", help="run even where the memory seems too small"
-    )
+    run.add_argument("--force", action="store_true", help="run even if memory seems too small")
     run.add_argument(
         "--dry_run",
         action="store_true",
-        help="say how long it would take, how much memory and disk, and end",
+        help="estimate time, memory and disk space, then exit",
     )
     run.add_argument(
-        "--workers", metavar="N|auto", help="processes that compute tiles at once (default: 1)"
+        "--workers", metavar="N|auto", help="processes that compute tiles in parallel (default: 1)"
     )
     run.add_argument(
-        "--address", metavar="HOST:PORT|auto", help="of a Ray cluster, whose nodes compute tiles"
+        "--address",
+        metavar="HOST:PORT|auto",
+        help="address of a Ray cluster whose nodes compute tiles",
     )
     run.add_argument("--quiet", action="store_true", help="print nothing but errors")
     add_settings(parser)
@@ -89,12 +91,12 @@ def make_parser() -> argparse.ArgumentParser:
 def add_settings(
     parser: argparse.ArgumentParser, only: Container[str] | None = None, **defaults
 ) -> None:
-    """Give a parser an option for each field of `Settings`, with its default as in `defaults`.
+    """Add an option for each field of `Settings` to a parser.
 
     Args:
-        parser: gets the options.
+        parser: the parser that gets the options.
         only: names of the fields; None: all.
-        **defaults: other defaults than those of `Settings`, by field.
+        **defaults: defaults that differ from those of `Settings`, by field.
     """
     groups = {}
     for item in fields(Settings):
@@ -119,21 +121,21 @@ def add_settings(
 
 
 def whole_number(text: str) -> int:
-    """`text` as a whole number from 0 on."""
+    """`text` as a whole number, 0 or more."""
     if not text.isdecimal() or len(text) > 9:
         raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more. Received: {text!r}")
     return int(text)
 
 
 def parse(arguments: list[str] | None = None) -> tuple[str, dict]:
-    """What the command line asks for.
+    """Parse the command line of neural_style_transfer.py.
 
     Returns:
-        `transfer`, `resume`, `estimate` or `list`, and the keyword arguments for it; `workers` and
-        `address` are for `vgg_objectives`.
+        The command (`transfer`, `resume`, `estimate` or `list`) and its keyword arguments;
+        `workers` and `address` are for `vgg_objectives`.
 
     Raises:
-        InputError: positional arguments that are missing or do not go together.
+        InputError: arguments are missing, or do not go together.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     end = arguments.index("--") if "--" in arguments else len(arguments)
@@ -144,13 +146,13 @@ def parse(arguments: list[str] | None = None) -> tuple[str, dict]:
     if options.get("preset") == "list":
         return "list", {}
     command = "estimate" if options.pop("dry_run", False) else "transfer"
-    if "address" in options:  # the cluster chooses by its nodes, unless it is told how many
+    if "address" in options:  # unless --workers is given, the number of nodes decides
         options.setdefault("workers", "auto")
     if "resume" in options:
         if command == "estimate":
             raise InputError("--dry_run: expected without --resume. Received: both")
         if paths:
-            raise InputError(f"--resume: expected no further paths. Received: {' '.join(paths)}")
+            raise InputError(f"--resume: expected no other paths. Received: {' '.join(paths)}")
         if "preset" in options:
             raise InputError(
                 f"--preset: expected none with --resume, whose settings are the run's. "
@@ -164,15 +166,15 @@ def parse(arguments: list[str] | None = None) -> tuple[str, dict]:
             )
     if len(paths) < 3:
         raise InputError(
-            f"BASE REF PREFIX: expected a photograph, at least one painting and the beginning of "
-            f"the results' names. Received: {' '.join(paths) or 'nothing'}"
+            "BASE REF PREFIX: expected a photograph, at least one painting, and a prefix for the "
+            f"results' names. Received: {' '.join(paths) or 'nothing'}"
         )
     base, *styles, prefix = paths
     return command, {"base": base, "styles": styles, "prefix": prefix, **options}
 
 
 def underscored(argument: str) -> str:
-    """An option's name with underscores for hyphens; anything else as it is."""
+    """Replace hyphens in an option's name by underscores; leave anything else alone."""
     if not argument.startswith("--"):
         return argument
     name, equals, value = argument.partition("=")
@@ -180,7 +182,7 @@ def underscored(argument: str) -> str:
 
 
 def preset_table() -> str:
-    """What each preset sets, as text."""
+    """The text that `--preset list` prints: each preset and what it sets."""
     lines = []
     for name, settings in PRESETS.items():
         lines.append(f"{name}: " + ("the defaults of --help" if not settings else ""))

@@ -1,13 +1,13 @@
 """Every choice a user can make, in one frozen dataclass.
 
-Nothing heavy is imported here, so that `--help` and a mistyped option answer at once. Each field of
-`Settings` is one command-line option and one keyword of `transfer`; its help text stands beside it.
+This module imports nothing heavy, so `--help` and a mistyped option answer at once. Each field of
+`Settings` is one command-line option and one keyword of `transfer`, with its help text beside it.
 """
 
 import math
 from dataclasses import dataclass, field, fields
 
-from style_transfer.errors import InputError
+from style_transfer.errors import InputError, shown
 from style_transfer.parsing import (
     LARGEST_SIDE,
     SMALLEST_SIDE,
@@ -20,11 +20,11 @@ from style_transfer.parsing import (
 
 STYLE_LAYERS = "block1_conv1,block2_conv1,block3_conv1,block4_conv1,block5_conv1"
 INITS = ("content", "noise", "mixed", "gray")
-SMALLEST_TILE = 32  # pixels; the halo of 80 around it is most of the work already
+SMALLEST_TILE = 32  # pixels; even here most of the work goes into the halo of 80 around it
 
 
 def choice(default, group: str, text: str, values: tuple = ()):
-    """A field of `Settings` with the help text and the admissible values of its option."""
+    """A field of `Settings`, with its option's group, help text and allowed values."""
     return field(default=default, metadata={"group": group, "help": text, "values": values})
 
 
@@ -33,52 +33,57 @@ class Settings:
     """All choices of one run. Defaults are the preset `default`.
 
     Raises:
-        InputError: on construction, where a value is outside what its field admits.
+        InputError: on construction, if a value is not one that its field allows.
     """
 
     height: int = choice(
         400, "picture", "rows of the result; the width follows the content picture's aspect"
     )
     width: int = choice(
-        0, "picture", "columns of the result, where they are not to follow the content (0: follow)"
+        0, "picture", "columns of the result (0: follow the content picture's aspect)"
     )
     size: str = choice(
-        "", "picture", "instead of the height: pixels of the long side, or content, its own size"
+        "",
+        "picture",
+        "instead of the height: pixels of the long side, or content: as large as the content "
+        "picture",
     )
     print: str = choice(
-        "", "picture", "instead of the height: the sheet to be filled, 36x27in or 91x69cm, at --dpi"
+        "",
+        "picture",
+        "instead of the height: the sheet to fill at --dpi, such as 36x27in or 91x69cm",
     )
     dpi: int = choice(
-        0, "picture", "pixels an inch, written into the pictures (0: none; with --print 300)"
+        0, "picture", "pixels per inch, written into the pictures (0: none; 300 with --print)"
     )
     large_pictures: bool = choice(
-        False, "picture", "read pictures of any number of pixels, above Pillow's limit too"
+        False, "picture", "read pictures of any size, even above Pillow's limit"
     )
     init: str = choice(
         "content",
         "picture",
-        "start from: content, noise, mixed (half of each), gray, or the path of a picture, or of a "
-        "network of fast_style_transfer.py (.keras), which paints it",
+        "start from content, noise, mixed (half of each), gray, the path of a picture, or the path "
+        "of a network of fast_style_transfer.py (.keras), which paints the start",
     )
     seed: int = choice(0, "picture", "seed of the noise start and of fitted and random filters")
     resize: str = choice(
         "lanczos",
         "picture",
-        "resampling of the input pictures (nearest: as the original)",
+        "resampling of the input pictures (nearest: as in the original)",
         ("lanczos", "bicubic", "nearest"),
     )
     output: str = choice(
         "png",
         "picture",
-        "format of the pictures written: PNG or TIFF (.tif) of 8 or 16 bits a channel, or JPEG; a "
-        "PREFIX that ends in .jpg or .tif says it too",
+        "format of the pictures written: PNG or TIFF (.tif) with 8 or 16 bits per channel, or "
+        "JPEG; a PREFIX that ends in .jpg or .tif sets it too",
         ("png", "png16", "jpeg", "tiff", "tiff16"),
     )
-    quality: int = choice(95, "picture", "of JPEG pictures, 1 to 100")
+    quality: int = choice(95, "picture", "quality of JPEG pictures, 1 to 100")
     preview: int = choice(
         2000,
         "picture",
-        "pixels of the long side to which pictures on the way are reduced (0: not at all)",
+        "long side, in pixels, to which the pictures before the last are reduced (0: full size)",
     )
 
     iter: int = choice(6, "optimization", "iterations; a picture is saved after each")
@@ -87,21 +92,21 @@ class Settings:
         "auto",
         "optimization",
         "coarse to fine: sizes as fractions of the height, each with its share of the iterations, "
-        "0.25:3,0.5:2,1:2; auto: in steps of √2 from 140 rows on; auto:1.75: in others",
+        "such as 0.25:3,0.5:2,1:2; auto: steps of √2, from 140 rows up; auto:1.75: steps of 1.75",
     )
     optimizer: str = choice("lbfgs", "optimization", "what minimizes the loss", ("lbfgs", "adam"))
     clip: bool = choice(
         False, "optimization", "keep pixel values within 0..255 (L-BFGS: needs --precondition 0)"
     )
-    learning_rate: float = choice(2.0, "optimization", "step of Adam, in pixel values 0..255")
+    learning_rate: float = choice(2.0, "optimization", "Adam's step, in pixel values 0..255")
     restarts: bool = choice(
-        False, "optimization", "forget L-BFGS's memory at every iteration, as the original did"
+        False, "optimization", "forget L-BFGS's memory at every iteration, as the original does"
     )
-
     precondition: float = choice(
         0.25,
         "optimization",
-        "L-BFGS moves frequencies f of the picture by f^-X: large shapes first (0: pixels)",
+        "L-BFGS scales each frequency f of the picture by f^-X, so large shapes move first "
+        "(0: plain pixels)",
     )
 
     content_weight: float = choice(0.035, "loss", "weight of the content loss")
@@ -110,8 +115,8 @@ class Settings:
     auto_weights: bool = choice(
         False,
         "loss",
-        "treat the three weights as shares of the gradient norm, measured at the start of each "
-        "size (content 0.06, style 1, total variation 0.003 unless given)",
+        "treat the three loss weights as shares of the gradient norm, measured at the start of "
+        "each size (content 0.06, style 1, total variation 0.003 unless given)",
     )
     normalize_gradients: bool = choice(
         False,
@@ -122,9 +127,9 @@ class Settings:
     content_layers: str = choice(
         "block2_conv2,block3_conv1,block4_conv2",
         "loss",
-        "layers of the content loss, block4_conv2 or block4_conv2:0.5",
+        "layers of the content loss; block4_conv2:0.5 gives a layer a loss weight of its own",
     )
-    style_layers: str = choice(STYLE_LAYERS, "loss", "layers of the style loss, likewise")
+    style_layers: str = choice(STYLE_LAYERS, "loss", "layers of the style loss, in the same form")
     loss_scale: str = choice(
         "relative",
         "loss",
@@ -146,15 +151,16 @@ class Settings:
     content_mask: str = choice(
         "",
         "loss",
-        "picture of flat colors, each a region; a region is painted like the style's of that color",
+        "picture of flat colors, one per region; each region is painted like the style's region of "
+        "that color",
     )
     style_mask: str = choice(
-        "", "loss", "such pictures of the style pictures, one each, separated by commas"
+        "", "loss", "the same for the style pictures: one mask each, separated by commas"
     )
     unpainted: str = choice(
         "refuse",
         "loss",
-        "a region of the content that no style picture has: refuse, or keep as it is",
+        "what to do with a region that no style picture has: refuse it, or keep it as it is",
         ("refuse", "keep"),
     )
     preserve_color: str = choice(
@@ -164,7 +170,7 @@ class Settings:
         ("none", "luminance", "match"),
     )
     style_blend: str = choice(
-        "", "loss", "weights of several style pictures, 0.7,0.3 (default: equal)"
+        "", "loss", "loss weights of several style pictures, such as 0.7,0.3 (default: equal)"
     )
     style_scale: float = choice(
         1.0, "loss", "size of the style pictures relative to the result; above 1: larger strokes"
@@ -172,7 +178,8 @@ class Settings:
     style_fit: str = choice(
         "aspect",
         "loss",
-        "style pictures keep their aspect, or are stretched to the result's size (the original)",
+        "keep the style pictures' aspect, or stretch them to the result's size (as the original "
+        "does)",
         ("aspect", "stretch"),
     )
 
@@ -196,15 +203,15 @@ class Settings:
     borders: str = choice(
         "repeated",
         "network",
-        "what the network sees beyond the picture's edge: its outermost values repeated, or zeros "
-        "(the original), which leave dark or bright edges",
+        "what the network sees beyond the picture's edge: the outermost values repeated, or zeros "
+        "(as in the original), which leave dark or bright edges",
         ("repeated", "zeros"),
     )
     targets: str = choice(
         "cached",
         "network",
         "compute content and style features once, or at every evaluation in one batch of all "
-        "pictures (the original; same result, slower)",
+        "pictures (as the original does; same result, slower)",
         ("cached", "batch"),
     )
     precision: str = choice(
@@ -221,7 +228,9 @@ class Settings:
         "whole while they fit, else in the largest tiles that do; 0: never",
     )
     memory: float = choice(
-        0.0, "memory", "GiB of memory to use at most (0: what the machine or container has to give)"
+        0.0,
+        "memory",
+        "GiB of memory to use at most (0: all that the machine or container has available)",
     )
 
     def __post_init__(self):
@@ -267,7 +276,7 @@ class Settings:
             )
 
 
-# What a number must be, beyond being one: (smallest, what to say).
+# For each numeric field: its smallest value, and what an error line says was expected.
 _BOUNDS = {
     "height": (SMALLEST_SIDE, f"a whole number of rows, at least {SMALLEST_SIDE}"),
     "width": (0, "a whole number of columns, or 0"),
@@ -282,13 +291,13 @@ _BOUNDS = {
     "histogram_weight": (0, "a number, at least 0"),
     "style_scale": (0.05, "a number, at least 0.05"),
     "memory": (0, "a number of GiB, at least 0"),
-    "dpi": (0, "a whole number of pixels an inch, or 0"),
+    "dpi": (0, "a whole number of pixels per inch, or 0"),
     "quality": (1, "a whole number from 1 to 100"),
     "preview": (0, "a whole number of pixels, or 0"),
 }
 
 
-# Beyond these, arithmetic overflows, lists of iterations do not fit, or names grow too long.
+# Above these, arithmetic overflows, lists of iterations outgrow memory, or names get too long.
 _LARGEST = {
     "height": LARGEST_SIDE,
     "width": LARGEST_SIDE,
@@ -298,7 +307,7 @@ _LARGEST = {
     "learning_rate": 1e6,
     "precondition": 8,
     "style_scale": 100,
-    "dpi": 65_535,  # the most that JPEG can say
+    "dpi": 65_535,  # JPEG's largest
     "quality": 100,
     "preview": LARGEST_SIDE,
 }
@@ -311,10 +320,10 @@ def bounds(name: str) -> tuple[float | None, float | None]:
 
 
 def _checked(item, value):
-    """The value of one field in the field's own type, or an InputError naming its option."""
+    """The value of one field, converted to the field's type; InputError names its option."""
 
     def refuse(expected: str):
-        return InputError(f"--{item.name}: expected {expected}. Received: {value!r}")
+        return InputError(f"--{item.name}: expected {expected}. Received: {shown(value)}")
 
     values = item.metadata["values"]
     if values and value not in values:
@@ -340,7 +349,7 @@ def parse_tile(text: str) -> int | None:
     """The side of a tile in pixels, 0 for whole pictures; None for `auto`.
 
     Raises:
-        InputError: something else, or a side below SMALLEST_TILE.
+        InputError: `text` is something else, or a side below SMALLEST_TILE.
     """
     if text == "auto":
         return None

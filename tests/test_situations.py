@@ -482,7 +482,7 @@ SITUATIONS = [
     ("a resume of a long name", f"nst --resume {LONG}", 2, "--resume"),
     ("a resume of an empty folder", "nst --resume folder", 2, "--resume"),
     ("a resume of several runs", "nst --resume .", 2, "expected the prefix of one run"),
-    ("a resume with paths", "nst --resume done base.png", 2, "no further paths"),
+    ("a resume with paths", "nst --resume done base.png", 2, "no other paths"),
     ("a resume with a preset", "nst --resume done --preset gatys", 2, "--preset"),
     ("a resume of a finished run", "nst --resume done", 0, "iterations are done"),
     ("a resume of a folder moved", "nst --resume half", 0, "Replayed 4 evaluations"),
