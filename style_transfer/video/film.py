@@ -71,13 +71,20 @@ class Film:
             raise refused(self.path, "no frame of it can be decoded")
 
     def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
-        """Frames as FFmpeg decodes them; damaged ones are left out, with a remark."""
-        faults, packets = 0, container.demux(stream)
+        """Frames as FFmpeg decodes them; damaged ones are left out, with a remark.
+
+        So are those before the first key frame, of which some decoders make gray ghosts.
+        """
+        faults, packets, begun, early = 0, container.demux(stream), False, False
         while faults < MOST_FAULTS:
             try:
                 packet = next(packets, None)
                 if packet is None:
                     break
+                begun = begun or packet.is_keyframe
+                if not begun:
+                    early = early or packet.size > 0
+                    continue
                 frames = packet.decode()
             except (needed("av").error.FFmpegError, EOFError):
                 faults += 1
@@ -85,6 +92,11 @@ class Film:
             whole = [frame for frame in frames if not frame.is_corrupt]
             faults += len(frames) - len(whole)
             yield from whole
+        if early:
+            self._remark(
+                f"CLIP: {str(self.path)!r} does not begin with a key frame: what comes before its "
+                "first one is left out."
+            )
         if faults:
             self._remark(f"CLIP: {str(self.path)!r} is damaged: what cannot be read is left out.")
 
