@@ -67,14 +67,14 @@ def transfer(  # noqa: PLR0913 (its keywords are the choices of a user)
         StopRun: a listener stopped the run.
         RunStopped: the loss was not finite, or the memory did not suffice.
     """
-    from style_transfer.inputs import Sources, given_start
+    from style_transfer.inputs import Sources, given_pictures
     from style_transfer.memory import check_memory
     from style_transfer.runs.guard import output_by_ending
     from style_transfer.runs.opening import Opening, new_run
 
-    start, choices = given_start(choices)
+    given, choices = given_pictures(choices)
     settings = make_settings(preset, **output_by_ending(prefix, choices))
-    sources = Sources.chosen(base, styles, settings, start)
+    sources = Sources.chosen(base, styles, settings, given)
     with listening(quiet, on_event) as listeners:
         opening = Opening(make_render, check_memory(force), journal, listeners)
         with new_run(prefix, preset, settings, sources, overwrite, opening) as (run, inputs):

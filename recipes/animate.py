@@ -240,10 +240,7 @@ def again(record: Record, files: RunFiles, film: Film) -> None:
     if sources.start:
         choices["init"] = sources.start
     if sources.masks:
-        choices["content_mask"], choices["style_mask"] = (
-            sources.masks[0],
-            ",".join(sources.masks[1:]),
-        )
+        choices["content_mask"], *choices["style_mask"] = sources.masks
     transfer(
         sources.content,
         sources.styles,

@@ -24,6 +24,7 @@ from neural_style_transfer import transfer, vgg_objectives
 from style_transfer.backends import start
 from style_transfer.console import say
 from style_transfer.errors import InputError, RunStopped
+from style_transfer.inputs import given_pictures
 from style_transfer.machine import usable_cores, usable_memory
 from style_transfer.memory import GIB, estimated_bytes
 from style_transfer.parsing import layers_in_use
@@ -64,7 +65,8 @@ def paint_cells(pictures: list, cells: list[dict], workers: int = 1) -> list[Ima
 def settings_of(cell: dict) -> Settings:
     """A cell's settings."""
     others = ("base", "styles", "force")
-    return make_settings(**{key: value for key, value in cell.items() if key not in others})
+    _, choices = given_pictures({key: cell[key] for key in cell if key not in others})
+    return make_settings(**choices)
 
 
 @contextmanager

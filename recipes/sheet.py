@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 from recipes.cells import settings_of
 from style_transfer.console import say
 from style_transfer.errors import InputError
-from style_transfer.inputs import Sources
+from style_transfer.inputs import Sources, given_pictures
 from style_transfer.pictures import load_picture
 from style_transfer.runs.files import write_whole
 from style_transfer.runs.guard import check_inputs_apart, check_writable, is_ours, run_files
@@ -41,7 +41,8 @@ def check_sheet(prefix: str, overwrite: bool, named: dict, cells: list[dict]) ->
     inputs = [(what, Path(picture.path)) for what, picture in pictures.items() if picture.path]
     for cell in cells:
         settings = settings_of(cell)
-        sources = Sources.chosen(cell["base"], cell["styles"], settings, None)
+        given, _ = given_pictures(cell)
+        sources = Sources.chosen(cell["base"], cell["styles"], settings, given)
         inputs += named_files(sources, settings)
     first, *others = named.values()
     files = run_files(prefix, "png", Sources(first, others).names())

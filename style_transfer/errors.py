@@ -10,6 +10,12 @@ class InputError(ValueError):
     """
 
 
+def shown(value: object) -> str:
+    """Any value as one line of at most 200 characters, for a message."""
+    line = " ".join(repr(value).split())
+    return line if len(line) <= 200 else f"{line[:199]}…"
+
+
 class RunStopped(Exception):
     """A run stopped before its end, for a reason that the user can act on; it can be resumed."""
 

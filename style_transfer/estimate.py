@@ -12,7 +12,7 @@ import numpy as np
 from style_transfer.backends import start
 from style_transfer.console import duration, say
 from style_transfer.disk import disk_bytes, free_disk, windows_share
-from style_transfer.inputs import Inputs, Sources, given_start, load_inputs
+from style_transfer.inputs import Inputs, Sources, given_pictures, load_inputs
 from style_transfer.memory import GIB, bytes_by_method, check_memory, memory_to_use, methods_for
 from style_transfer.parsing import parse_blend
 from style_transfer.presets import make_settings
@@ -54,7 +54,7 @@ def estimate(
     own |= {name: options.pop(name) for name in own.keys() & options.keys()}
     for name in ("quiet", "workers", "address"):  # they change no number
         options.pop(name, None)
-    given, choices = given_start(options)
+    given, choices = given_pictures(options)
     settings = make_settings(preset, **output_by_ending(prefix, choices))
     sources = Sources.chosen(base, styles, settings, given)
     parse_blend(settings.style_blend, len(sources.styles))

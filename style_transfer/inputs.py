@@ -16,7 +16,20 @@ from style_transfer.pictures import Picture, load_picture
 from style_transfer.schedule import full_size
 from style_transfer.settings import INITS, Settings
 
-GIVEN = "given"  # `Settings.init` where the start was handed over from memory
+GIVEN = "given"  # in `Settings`, in place of the path of a picture handed over from memory
+
+
+@dataclass
+class Given:
+    """Pictures that stand in place of paths in the settings.
+
+    Attributes:
+        start: the picture to start from.
+        masks: of the content, then of each style picture; or none.
+    """
+
+    start: Any = None
+    masks: list[Any] = field(default_factory=list)
 
 
 @dataclass
@@ -36,22 +49,21 @@ class Sources:
     masks: list[Any] = field(default_factory=list)
 
     @classmethod
-    def chosen(cls, content: Any, styles: Any, settings: Settings, start: Any) -> "Sources":
+    def chosen(cls, content: Any, styles: Any, settings: Settings, given: Given) -> "Sources":
         """The pictures that a user names, some of them in the settings.
 
         Raises:
             InputError: no style picture, or not one mask for each.
         """
         styles = listed(styles)
-        masks = []
-        if settings.content_mask:
-            style_masks = settings.style_mask.split(",")
-            if len(style_masks) != len(styles):
-                raise InputError(
-                    f"--style_mask: expected {len(styles)}, one for each style picture. "
-                    f"Received: {settings.style_mask!r}"
-                )
-            masks = [settings.content_mask, *style_masks]
+        start, masks = given.start, given.masks
+        if settings.content_mask and not masks:
+            masks = [settings.content_mask, *settings.style_mask.split(",")]
+        if masks and len(masks) != 1 + len(styles):
+            raise InputError(
+                f"--style_mask: expected {len(styles)}, one for each style picture. "
+                f"Received: {settings.style_mask!r}"
+            )
         if start is None and settings.init not in INITS:
             start = settings.init
         return cls(content, styles, start, masks)
@@ -128,19 +140,27 @@ def listed(styles: Any) -> list[Any]:
     return styles
 
 
-def given_start(choices: dict) -> tuple[Any, dict]:
-    """A start picture handed over from memory as `init`, and choices that `Settings` can hold.
+def given_pictures(choices: dict) -> tuple[Given, dict]:
+    """The pictures that were handed over from memory, and choices that `Settings` can hold.
 
-    Paths become text; see `GIVEN` for the rest.
+    Paths become text, pictures `GIVEN`. `style_mask` may be a list, one for each style picture.
     """
     choices = {
         name: os.fspath(value) if isinstance(value, os.PathLike) else value
         for name, value in choices.items()
     }
-    start = choices.get("init", "")
-    if isinstance(start, str):
-        return None, choices
-    return start, choices | {"init": GIVEN}
+    given = Given()
+    if "init" in choices and not isinstance(choices["init"], str):
+        given.start, choices["init"] = choices["init"], GIVEN
+    masks = [choices.get("content_mask", ""), choices.get("style_mask", "")]
+    if not all(isinstance(mask, str) for mask in masks):
+        content, style = masks
+        styles = style.split(",") if isinstance(style, str) else listed(style)
+        given.masks = [content, *styles]
+        for name, mask in zip(("content_mask", "style_mask"), masks, strict=True):
+            missing = mask is None or (isinstance(mask, str) and not mask)
+            choices[name] = "" if missing else GIVEN  # one without the other: `Settings` refuses it
+    return given, choices
 
 
 def load_inputs(sources: Sources, settings: Settings) -> Inputs:

@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from style_transfer.errors import InputError
+from style_transfer.errors import InputError, shown
 
 
 def expanded(path: str | os.PathLike, what: str) -> Path:
@@ -14,10 +14,10 @@ def expanded(path: str | os.PathLike, what: str) -> Path:
         InputError: an empty path, or one with a null character; `what` names the argument.
     """
     if not isinstance(path, str | bytes | os.PathLike):
-        raise InputError(f"{what}: expected a path. Received: {path!r}")
+        raise InputError(f"{what}: expected a path. Received: {shown(path)}")
     path = os.fsdecode(path)
     if not path or "\0" in path:
-        raise InputError(f"{what}: expected a path. Received: {path!r}")
+        raise InputError(f"{what}: expected a path. Received: {shown(path)}")
     return Path(os.path.expanduser(path))  # noqa: PTH111 (that of Path fails without a home)
 
 

@@ -1,9 +1,10 @@
 """The published systems as named settings, and settings made from them."""
 
 import dataclasses
+import difflib
 from typing import Any
 
-from style_transfer.errors import InputError
+from style_transfer.errors import InputError, shown
 from style_transfer.settings import INITS, Settings
 
 # With `auto_weights`: each term's gradient relative to that of the style, as seen on seven pairs.
@@ -96,8 +97,10 @@ def make_settings(preset: str = "default", **choices) -> Settings:
     Raises:
         InputError: an unknown preset or choice, or a value that is not admissible.
     """
-    if preset not in PRESETS:
-        raise InputError(f"--preset: expected one of {', '.join(PRESETS)}. Received: {preset!r}")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise InputError(
+            f"--preset: expected one of {', '.join(PRESETS)}. Received: {shown(preset)}"
+        )
     if {"height", "size"} <= choices.keys() or {"width", "size"} <= choices.keys():
         raise InputError(
             f"--size: expected without --height and --width. Received: {choices['size']!r}"
@@ -131,5 +134,7 @@ def _replaced(settings: Settings, choices: dict) -> Settings:
     known = {item.name for item in dataclasses.fields(Settings)}
     for name in choices:
         if name not in known:
-            raise InputError(f"{name}: expected a field of Settings. Received: {name!r}")
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            like = f", such as {near[0]}" if near else ""
+            raise InputError(f"{name}: expected a field of Settings{like}. Received: {name!r}")
     return dataclasses.replace(settings, **choices)

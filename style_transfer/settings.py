@@ -326,7 +326,7 @@ def _checked(item, value):
         return InputError(f"--{item.name}: expected {expected}. Received: {shown(value)}")
 
     values = item.metadata["values"]
-    if values and value not in values:
+    if values and not (isinstance(value, str) and value in values):
         raise refuse("one of " + ", ".join(values))
     if item.name not in _BOUNDS:
         if not isinstance(value, item.type):

@@ -195,3 +195,58 @@ def test_a_new_run_of_pictures_in_memory_that_cannot_begin_leaves_the_earlier_on
             draw(40, 56, 5), painting, prefix, overwrite=True, **{**QUICK, "weights": "none.npz"}
         )
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def halves(rows: int, columns: int) -> Image.Image:
+    """A mask: red above, blue below."""
+    pixels = np.zeros((rows, columns, 3), np.uint8)
+    pixels[: rows // 2, :, 0] = pixels[rows // 2 :, :, 2] = 255
+    return Image.fromarray(pixels)
+
+
+def test_masks_in_memory_paint_as_files_do_and_the_run_goes_on(tmp_path):
+    content, paintings = draw(40, 56, 1), [draw(40, 48, 2), draw(44, 40, 3)]
+    masks = [halves(40, 56), np.asarray(halves(40, 48)), halves(44, 40)]
+    names = [tmp_path / f"mask{number}.png" for number in range(3)]
+    for mask, name in zip(masks, names, strict=True):
+        Image.fromarray(np.asarray(mask)).save(name)
+    files = {"content_mask": names[0], "style_mask": ",".join(map(str, names[1:]))}
+    whole, _ = transfer(content, paintings, **files, **QUICK)
+    unmasked, _ = transfer(content, paintings, **QUICK)
+    assert whole.tobytes() != unmasked.tobytes()
+    given = {"content_mask": masks[0], "style_mask": masks[1:]}
+    stop = stop_at(4, StopRun)
+    with pytest.raises(StopRun):
+        transfer(content, paintings, tmp_path / "run", on_event=stop, **given, **QUICK)
+    picture, _ = resume(tmp_path / "run")
+    assert picture.tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize(
+    "masks, said",
+    [
+        ({"content_mask": halves(40, 56)}, "expected both or neither"),
+        ({"style_mask": [halves(40, 56)]}, "expected both or neither"),
+        ({"content_mask": halves(40, 56), "style_mask": [halves(40, 48)] * 2}, "one for each"),
+        ({"content_mask": 5, "style_mask": halves(40, 48)}, "--content_mask: expected a path"),
+        ({"content_mask": halves(40, 56), "style_mask": [5]}, "--style_mask: expected a path"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(masks, said):
+    with pytest.raises(InputError, match=said):
+        transfer(draw(40, 56, 1), draw(40, 48, 2), **masks, **QUICK)
+
+
+@pytest.mark.parametrize(
+    "choices, said",
+    [
+        ({"hieght": 32}, "such as height"),
+        ({"preset": []}, "--preset: expected one of"),
+        ({"network": np.zeros((30, 30))}, "--network"),
+        ({"style_layers": np.zeros((30, 30))}, "--style_layers"),
+    ],
+)
+def test_any_value_is_refused_in_one_line(choices, said):
+    with pytest.raises(InputError, match=said) as caught:
+        transfer(draw(40, 56, 1), draw(40, 48, 2), **{**QUICK, **choices})
+    assert "\n" not in str(caught.value)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from style_transfer.errors import InputError
-from style_transfer.inputs import GIVEN, Sources, given_start
+from style_transfer.inputs import GIVEN, Given, Sources, given_pictures
 from style_transfer.paths import expanded, sha256_of_file
 from style_transfer.presets import with_choices
 from style_transfer.runs.files import SUFFIXES, RunFiles
@@ -107,9 +107,10 @@ def continued(record: Record, folder: Path, changes: Changes) -> tuple[Sources, 
         InputError: something changed that would make it another run.
     """
     before = record.settings
-    start, choices = given_start(changes.choices)
-    if start is not None:
-        raise InputError(f"--init: expected a path, in a resume. Received: {type(start).__name__}")
+    given, choices = given_pictures(changes.choices)
+    if given != Given():
+        name = "--init" if given.start is not None else "--content_mask, --style_mask"
+        raise InputError(f"{name}: expected a path, in a resume. Received: a picture in memory")
     settings = with_choices(before, choices)
     changed = {
         item.name
@@ -192,14 +193,14 @@ def _sources(
             f"--styles: expected {len(record.styles)} pictures, as in the run that is resumed. "
             f"Received: {len(styles)}"
         )
-    sources = Sources.chosen(content, styles, settings, None)
-    if "init" not in changed and settings.init not in INITS:
-        sources.start = located([record.start], "--init")[0] if record.start else None
+    given = Given()
+    if "init" not in changed and settings.init not in INITS and record.start:
+        given.start = located([record.start], "--init")[0]
     if not changed & {"content_mask", "style_mask"}:
-        sources.masks = located(record.masks, "--content_mask, --style_mask")
-    if settings.init == GIVEN and sources.start is None:
+        given.masks = located(record.masks, "--content_mask, --style_mask")
+    if settings.init == GIVEN and given.start is None:
         raise InputError("--init: expected a picture, since the run's is not kept. Received: none")
-    return sources
+    return Sources.chosen(content, styles, settings, given)
 
 
 def _located(entry: PictureFile, folder: Path, option: str, overwrite: bool) -> Path:
