@@ -132,16 +132,32 @@ def load(paths: list[tuple[str, str | Path]], settings: Settings) -> tuple[list,
     return pictures, filters
 
 
-def objective_at(size: tuple[int, int], pictures: list, filters: Filters, settings: Settings):
-    """(objective, content image) at (rows, columns), with the network of `settings`."""
+def objective_at(
+    size: tuple[int, int], pictures: list, filters: Filters, settings: Settings, tile: int = 0
+):
+    """(objective, content image) at (rows, columns), with the network of `settings`.
+
+    Args:
+        size: (rows, columns).
+        pictures: content and style picture, PIL.Images.
+        filters: of the network.
+        settings: all choices.
+        tile: side of the tiles in pixels; 0: the picture whole.
+    """
     from preprocessing import images_at
     from style_transfer.network import feature_extractor, processor_precision
     from style_transfer.objective import make_objective
     from style_transfer.targets import make_targets
+    from style_transfer.tile_map import Tiling
+    from style_transfer.tiled_targets import make_tiled_targets
+    from style_transfer.tiles import make_tiled_objective
 
     precision = settings.precision if settings.precision != "auto" else processor_precision()
     network = feature_extractor(filters, settings, precision)
     images = images_at(pictures, size, settings)
+    if tile:
+        tiled = make_tiled_targets(network, images, settings, Tiling(tile))
+        return make_tiled_objective(network, tiled, settings), images[0]
     return make_objective(network, make_targets(network, images, settings), settings), images[0]
 
 

@@ -1,11 +1,16 @@
 """Seconds and peak memory of an evaluation as the picture grows, and the exponents.
 
     python benchmarks/scaling.py
+    python benchmarks/scaling.py --tile 1024 --rows 800 1600 3200 6400 --beside 1600
 
 Each size runs in a process of its own, whose largest memory the system keeps. Libraries and filters
-are the constant of the straight line through the memory of all sizes.
+are the constant of the straight line through the memory of all sizes. The memory of an evaluation
+in tiles is counted after its targets have been computed, where the system (Linux) can forget that
+earlier peak. With `--beside ROWS`, pictures of up to so many rows are also evaluated whole, in turns
+with the tiles, for the ratio.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -24,6 +29,8 @@ from style_transfer.errors import InputError, RunStopped
 from style_transfer.presets import make_settings
 
 NAME = "scaling.py"
+COPIED = ("content", "style", "weights", "precision", "targets", "rounds", "tile", "beside")
+WARM_BELOW = 4e6  # pixels; among many tiles, those that compile count little
 
 
 def peak_memory() -> float:
@@ -60,22 +67,39 @@ def measure(options) -> dict:
     paths = [("--content", options.content), ("--style", options.style)]
     pictures, filters = common.load(paths, settings)
     size = size_for(pictures[0], options.rows[0])
-    before = peak_memory()
-    objective, image = common.objective_at(size, pictures, filters, settings)
+    found = {"rows": size[0], "columns": size[1], "megapixels": size[0] * size[1] / 1e6}
+    found["gib_before"] = peak_memory()
+    about = size, pictures, filters, settings
+    objective, image = common.objective_at(*about, options.tile)
+    found["gib_targets"] = peak_memory()
+    if options.tile:
+        forget_peak()
+    if size[0] * size[1] < WARM_BELOW or not options.tile:
+        objective(image)  # compiles
+    ways = {"seconds": objective}
+    found["seconds"] = seconds_of(objective, image)
+    found["gib"] = peak_memory()
+    if options.tile and size[0] <= options.beside:
+        ways["seconds_whole"], _ = common.objective_at(*about)
+        ways["seconds_whole"](image)
+        found["seconds_whole"] = seconds_of(ways["seconds_whole"], image)
+    for _ in range(options.rounds - 1):
+        for name, way in ways.items():
+            found[name] = min(found[name], seconds_of(way, image))
+    return found
+
+
+def seconds_of(objective, image: np.ndarray) -> float:
+    """Seconds that an evaluation takes."""
+    started = time.perf_counter()
     objective(image)
-    seconds = []
-    for _ in range(options.rounds):
-        started = time.perf_counter()
-        objective(image)
-        seconds.append(time.perf_counter() - started)
-    return {
-        "rows": size[0],
-        "columns": size[1],
-        "megapixels": size[0] * size[1] / 1e6,
-        "seconds": min(seconds),
-        "gib_before": before,
-        "gib": peak_memory(),
-    }
+    return time.perf_counter() - started
+
+
+def forget_peak() -> None:
+    """Begin the largest memory of this process anew, where the system can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # man 5 proc
 
 
 def measure_alone(rows: int, options) -> dict:
@@ -86,11 +110,12 @@ def measure_alone(rows: int, options) -> dict:
         RunStopped: it ended otherwise.
     """
     command = [sys.executable, "-m", "benchmarks.scaling", "--alone", "--rows", str(rows)]
-    for name in ("content", "style", "weights", "precision", "targets", "rounds"):
+    for name in COPIED:
         value = getattr(options, name)
         if name in ("content", "style") or (name == "weights" and Path(value).exists()):
             value = Path(value).expanduser().absolute()
-        command += [f"--{name}", str(value)]
+        if value:  # no tiles, nothing beside
+            command += [f"--{name}", str(value)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=common.FOLDER)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
@@ -140,6 +165,12 @@ def measure_all(options) -> None:
     ]
     headings = ["size", "megapixels", "s", "s per megapixel", "peak GiB"]
     title = f"{__doc__.splitlines()[0]} {options.targets}, {options.precision}"
+    if options.tile:
+        title += f", tiles of {options.tile}"
+        headings += ["GiB for targets", "times whole"]
+        for row, r in zip(table, results, strict=True):
+            whole = r.get("seconds_whole")
+            row += [r["gib_targets"], whole and r["seconds"] / whole]
     common.report(title, headings, table, {"results": results, "fit": fit}, options.json)
     numbers = {key: common.written(value) for key, value in fit.items()}
     say(
@@ -156,6 +187,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--precision", default="float32", choices=common.PRECISIONS)
     parser.add_argument("--targets", default="cached", choices=("cached", "batch"))
     parser.add_argument("--rounds", type=common.count, default=3)
+    parser.add_argument("--tile", type=common.count, default=0, help="side of tiles, in pixels")
+    parser.add_argument(
+        "--beside", type=common.rows, default=0, metavar="ROWS", help="up to which, also whole"
+    )
     parser.add_argument("--alone", action="store_true", help="one size, in this process, as JSON")
     return common.run(NAME, parser, measure_all, {"rows": [64, 128, 256]}, arguments)
 
