@@ -1,4 +1,4 @@
-"""Clips as cameras, phones and other programs write them: every odd one is read right, or refused."""
+"""Clips as cameras and other programs write them: every odd one is read right, or refused."""
 
 import itertools
 from fractions import Fraction

@@ -17,11 +17,12 @@ from PIL import Image
 
 from style_transfer.errors import InputError
 from style_transfer.paths import expanded
-from style_transfer.runs.files import TEMPORARY
+from style_transfer.runs.files import TEMPORARY, sync
 from style_transfer.video.clip import Timing
 from style_transfer.video.film import BT709, FULL, LIMITED
 from style_transfer.video.needs import needed
 from style_transfer.video.sound import Sound
+from style_transfer.video.webp import end_at
 
 # Called for each time that a clip's frames are gone through; uint8 (H, W, 3), RGB.
 Frames = Callable[[], Iterable[np.ndarray]]
@@ -39,6 +40,7 @@ class Format:
         crf: quality unless --crf says otherwise; None: it has none.
         sound: codecs of sound that it can hold.
         options: of the encoder.
+        container_options: of the container.
     """
 
     container: str
@@ -48,6 +50,7 @@ class Format:
     crf: int | None = None
     sound: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    container_options: tuple[tuple[str, str], ...] = ()
 
 
 FORMATS = {
@@ -58,6 +61,7 @@ FORMATS = {
         crf=18,
         sound=("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"),
         options=(("preset", "slow"), ("threads", "1")),
+        container_options=(("movflags", "+faststart"),),
     ),
     ".webm": Format(
         "webm",
@@ -74,7 +78,8 @@ FORMATS = {
         "libwebp_anim",
         "bgra",
         unit=Fraction(1, 1000),
-        options=(("quality", "80"), ("compression_level", "6"), ("loop", "0")),
+        options=(("quality", "80"), ("compression_level", "6")),
+        container_options=(("loop", "0"),),  # for ever, as GIF's are by default
     ),
 }
 SHORTEST = {".gif": 2}  # steps a frame lasts at least: players show shorter ones for longer
@@ -128,6 +133,8 @@ def write_clip(
                 _write_gif(temporary, form, frames, timing)
             else:
                 _write_film(temporary, form, frames, timing, crf, sound)
+            if form.container == "webp":
+                end_at(temporary, timing.end - timing.times[0])
         temporary.replace(path)
     except BaseException:
         _remove(temporary)
@@ -143,7 +150,9 @@ def _write_folder(folder: Path, frames: Frames) -> None:
     _remove(folder)
     folder.mkdir(parents=True)
     for number, pixels in enumerate(frames()):
-        Image.fromarray(pixels).save(folder / f"frame_{number:06d}.png")
+        file = folder / f"frame_{number:06d}.png"
+        Image.fromarray(pixels).save(file)
+        sync(file)
 
 
 def _in_steps_of(unit: Fraction | None, timing: Timing, frames: Frames, shortest: int):
@@ -171,8 +180,7 @@ def _in_steps_of(unit: Fraction | None, timing: Timing, frames: Frames, shortest
 def _write_film(
     path: Path, form: Format, frames: Frames, timing: Timing, crf: int | None, sound: Sound | None
 ) -> None:
-    container_options = {"movflags": "+faststart"} if form.container == "mp4" else {}
-    with _container(path, form.container, container_options) as container:
+    with _container(path, form) as container:
         stream = container.add_stream(form.codec, rate=_plausible(timing.rate))
         quality = {"crf": str(form.crf if crf is None else crf)} if form.crf else {}
         stream.options = dict(form.options) | quality
@@ -192,15 +200,14 @@ def _write_film(
 
 
 @contextlib.contextmanager
-def _container(path: Path, name: str, options: dict[str, str]) -> Iterator[Any]:
+def _container(path: Path, form: Format) -> Iterator[Any]:
     """A file that PyAV writes; its errors are the system's."""
-    av = needed("av")
+    av, options = needed("av"), dict(form.container_options)
     try:
-        with av.open(str(path), "w", format=name, options=options) as container:
+        with av.open(str(path), "w", format=form.container, options=options) as container:
             container.flags |= av.container.core.Flags.bitexact.value
             yield container
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync(path)
     except av.error.FFmpegError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
@@ -259,7 +266,7 @@ def _write_gif(path: Path, form: Format, frames: Frames, timing: Timing) -> None
     A dither that diffuses errors would make still parts of the picture swarm.
     """
     palette = _palette(frames, timing)
-    with _container(path, form.container, {}) as container:
+    with _container(path, form) as container:
         stream = container.add_stream(form.codec, rate=_plausible(timing.rate))
         stream.codec_context.pix_fmt = form.pixels
         stream.codec_context.time_base = timing.unit
