@@ -2,9 +2,15 @@
 
     python benchmarks/posters.py out/poster --plain out/small --crops out/crops
 
-The seam number is the mean step from pixel to pixel across the borders of tiles over the mean step
-elsewhere: 1 where there is no seam. Beside it stands how far the same number strays at borders that
-no tile has: the picture's own unevenness.
+A seam would make the step from pixel to pixel larger across the borders of tiles. But the network
+pools in blocks of 16 x 16 pixels, so in whatever it paints, whole or in tiles, steps are larger at
+every 16th row and column, and tiles begin there. So a border is compared with other multiples of 16
+beside it, which no tile has for a border. Two numbers, both 1 without a seam:
+
+- seam: a line's steps over those one pixel before and behind it, borders over the other lines;
+- level: a line's steps themselves, likewise. The picture's own unevenness disturbs it more.
+
+The mean steps over those of all lines, at borders and at the other multiples, show that grid.
 """
 
 import argparse
@@ -29,8 +35,10 @@ from style_transfer.runs.resume import find_run, load_record
 NAME = "posters.py"
 CROP = 600  # pixels a side
 PLACES = 3  # a side, of crops
-SHIFTS = 40  # sets of borders that no tile has
+BESIDE = 4  # lines on either side with which a border is compared
 BAND = 512  # rows looked at once
+
+Steps = tuple[np.ndarray, ...]  # of rows, of columns; see `steps_by_place`
 
 
 def last_image(prefix: str) -> tuple[Record, np.ndarray]:
@@ -42,7 +50,7 @@ def last_image(prefix: str) -> tuple[Record, np.ndarray]:
     return record, np.load(files.image(len(record.iterations) - 1), mmap_mode="r")
 
 
-def steps_by_place(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def steps_by_place(image: np.ndarray) -> Steps:
     """Mean step into each row from the one above, (H - 1,), and into each column, (W - 1,)."""
     _, rows, columns, channels = image.shape
     down, right = np.zeros(rows - 1), np.zeros(columns - 1)
@@ -61,31 +69,53 @@ def borders_of(grid: Grid) -> tuple[list[int], list[int]]:
     return sorted(rows), sorted(columns)
 
 
-def seam_number(steps: tuple[np.ndarray, ...], borders: tuple[list[int], ...]) -> float:
-    """Mean step across borders over the mean step elsewhere, of rows and columns together."""
-    across, elsewhere = [], []
-    for means, places in zip(steps, borders, strict=True):
-        is_border = np.zeros(len(means), bool)
-        is_border[[place - 1 for place in places]] = True
-        across.append(means[is_border])
-        elsewhere.append(means[~is_border])
-    # Each direction counts by its borders: a picture may be rougher across than along.
-    shares = [len(part) for part in across]
-    expected = sum(n * part.mean() for n, part in zip(shares, elsewhere, strict=True))
-    return float(sum(part.sum() for part in across) / expected)
+def seam_numbers(steps: Steps, borders: tuple[list[int], ...], pitch: int) -> dict[str, float]:
+    """How much larger steps are across borders.
+
+    Args:
+        steps: of `steps_by_place`.
+        borders: of `borders_of`.
+        pitch: borders lie at multiples of it.
+
+    Returns:
+        `seam` and `level`, 1 without a seam, each with its `_95`: half the width of its confidence
+        interval of 95 %, by how far the other multiples of the pitch stray; and the mean steps,
+        over those of all lines, `across_borders` and `across_other_multiples`.
+    """
+    found = {}
+    for name, measure in {"seam": _beside_neighbors, "level": np.asarray}.items():
+        at, others = _compared(tuple(map(measure, steps)), borders, pitch)
+        found[name] = float(np.mean(at))
+        found[f"{name}_95"] = float(1.96 * np.std(others) / np.sqrt(len(at)))
+    means = [[], []]
+    for of_side, places in zip(steps, borders, strict=True):
+        others = set(range(pitch, len(of_side), pitch)) - set(places)
+        for kind, lines in zip(means, (places, others), strict=True):
+            kind.extend(of_side[[line - 1 for line in lines]] / of_side.mean())
+    found["across_borders"], found["across_other_multiples"] = map(float, map(np.mean, means))
+    return found
 
 
-def usual_spread(steps: tuple[np.ndarray, ...], borders: tuple[list[int], ...]) -> float:
-    """Standard deviation of the seam number of borders moved away from those of the tiles."""
-    numbers = []
-    lengths = [len(means) + 1 for means in steps]
-    for shift in np.linspace(0.02, 0.98, SHIFTS):
-        moved = []
-        for places, length in zip(borders, lengths, strict=True):
-            between = round(shift * (places[0] if places else length))
-            moved.append([(place + between) % (length - 1) + 1 for place in places])
-        numbers.append(seam_number(steps, tuple(moved)))
-    return float(np.std(numbers))
+def _beside_neighbors(steps: np.ndarray) -> np.ndarray:
+    """Steps over the mean of those before and behind: what the picture shows there cancels out."""
+    around = np.pad(steps, 1, "edge")
+    return steps / ((around[:-2] + around[2:]) / 2)
+
+
+def _compared(
+    values: Steps, borders: tuple[list[int], ...], pitch: int
+) -> tuple[list[float], list[float]]:
+    """Values of borders, and of other multiples of the pitch, over those of multiples beside."""
+    at, others = [], []
+    for of_side, places in zip(values, borders, strict=True):
+        usable = set(range(pitch, len(of_side), pitch)) - set(places)
+        for line in range(pitch, len(of_side), pitch):
+            around = range(line - BESIDE * pitch, line + BESIDE * pitch + 1, pitch)
+            controls = [other - 1 for other in around if other in usable and other != line]
+            if controls:
+                ratio = float(of_side[line - 1] / of_side[controls].mean())
+                (others if line in usable else at).append(ratio)
+    return at, others
 
 
 def psnr_with(image: np.ndarray, plain: str) -> float:
@@ -127,8 +157,7 @@ def measure_all(options: argparse.Namespace) -> None:
         steps, borders = steps_by_place(image), borders_of(grid)
         if not any(borders):
             raise InputError(f"--tile: expected more than one tile. Received: {tile}")
-        results["seam"] = seam_number(steps, borders)
-        results["usual"] = usual_spread(steps, borders)
+        results |= seam_numbers(steps, borders, grid.pitch)
     if options.plain:
         results["psnr"] = psnr_with(image, options.plain)
         if options.photograph:

@@ -6,8 +6,8 @@
 Each size runs in a process of its own, whose largest memory the system keeps. Libraries and filters
 are the constant of the straight line through the memory of all sizes. The memory of an evaluation
 in tiles is counted after its targets have been computed, where the system (Linux) can forget that
-earlier peak. With `--beside ROWS`, pictures of up to so many rows are also evaluated whole, in turns
-with the tiles, for the ratio.
+earlier peak. With `--beside ROWS`, pictures of up to so many rows are also evaluated whole, in
+turns with the tiles, for the ratio.
 """
 
 import contextlib

@@ -8,11 +8,13 @@ from conftest import draw
 from light_program import light_objectives
 from PIL import Image
 
+from benchmarks.posters import borders_of, seam_numbers, steps_by_place
 from neural_style_transfer import main, transfer
 from style_transfer import disk
 from style_transfer.disk import disk_bytes, disk_line, windows_share
 from style_transfer.errors import InputError
 from style_transfer.events import IterationDone
+from style_transfer.grid import Grid
 from style_transfer.images import reduced
 from style_transfer.presets import make_settings
 from style_transfer.runs.files import RunFiles
@@ -211,3 +213,46 @@ def test_too_small_a_disk_is_refused_and_a_large_need_told(tmp_path, monkeypatch
     with pytest.raises(InputError, match=r"^PREFIX: expected a disk with room.* Received: 5\.0 GB"):
         line(10)
     assert line(10, journal=False) is None
+
+
+# Seams, as benchmarks/posters.py counts them
+
+
+def blocks_of_16(grid, seed):
+    """(1, H, W, 3): noise in which every 16th row and column begins anew, as networks that pool."""
+    rng = np.random.default_rng(seed)
+    rows, columns = grid.size
+    coarse = rng.normal(0, 3, (rows // 16, columns // 16, 3))
+    return (np.kron(coarse, np.ones((16, 16, 1))) + rng.normal(0, 3, (rows, columns, 3)))[None]
+
+
+def with_levels(image, grid, level):
+    """Every second tile a little lighter."""
+    for tile in grid.tiles:
+        rows, columns = (slice(x.core_start, x.core_stop) for x in (tile.rows, tile.columns))
+        lighter = (tile.rows.start + tile.columns.start) // 64 % 2
+        image[:, rows, columns] += level * lighter
+    return image
+
+
+@pytest.mark.parametrize("level", [0, 3])
+def test_a_seam_is_told_from_the_network_s_own_grid(level):
+    grid = Grid((640, 800), 64, "vgg19", ("block5_conv1",), "repeated")
+    image = with_levels(blocks_of_16(grid, 1), grid, level)
+    borders = borders_of(grid)
+    assert borders[0][:2] == [144, 208]
+    found = seam_numbers(steps_by_place(image), borders, grid.pitch)
+    assert found["across_other_multiples"] > 1.1
+    for name in ("seam", "level"):
+        assert 0 < found[f"{name}_95"] < 0.03
+        if level:
+            assert found[name] > 1.1
+        else:
+            assert abs(found[name] - 1) < 2 * found[f"{name}_95"]
+
+
+def test_steps_are_those_of_each_row_and_column():
+    image = np.random.default_rng(2).normal(size=(1, 1100, 7, 3)).astype(np.float32)
+    down, right = steps_by_place(image)
+    np.testing.assert_allclose(down, np.abs(np.diff(image[0], axis=0)).mean((1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(right, np.abs(np.diff(image[0], axis=1)).mean((0, 2)), rtol=1e-5)
