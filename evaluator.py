@@ -1,4 +1,4 @@
-"""What scipy calls: one evaluation of the network answers both the loss and its gradient."""
+"""The functions that scipy calls: one evaluation of the network gives both loss and gradient."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ OnEvaluation = Callable[[np.ndarray, float, bool], None]
 
 
 class Answers(Protocol):
-    """Earlier answers of an objective, in order, and a place for new ones."""
+    """A journal: an objective's earlier answers, in order, and a place for new ones."""
 
     def answer(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
         """The next (terms, gradient, seconds), or None when all are used up."""
@@ -29,19 +29,20 @@ class Answers(Protocol):
 class Evaluator:
     """Loss and gradient for `fmin_l_bfgs_b`, which asks for the two in separate calls.
 
-    Every answer is appended to a journal, and while a journal holds earlier answers, they come from
-    there. scipy is deterministic: the same answers lead to the same questions, so the optimizer
-    ends up exactly where it stood when the journal was written.
+    The evaluator appends every answer to a journal, and as long as the journal holds earlier
+    answers, it returns those instead. scipy is deterministic: the same answers lead to the same
+    questions, so the optimizer ends up exactly where it was when the journal was written.
 
     Args:
-        objective: from an image, float32 (1, H, W, 3), to (terms, gradient); see objective.py.
+        objective: takes an image, float32 (1, H, W, 3), and returns (terms, gradient); see
+            objective.py.
         image: where the optimizer starts, float32 (1, H, W, 3).
-        journal: where answers are kept, or None.
+        journal: keeps the answers, or None.
         on_evaluation: called as on_evaluation(terms, seconds, replayed) after every evaluation. An
-            exception that it raises ends the optimization; the evaluation is in the journal then.
-        precondition: the optimizer moves in variables in which a frequency f of the image counts
-            f^−precondition as much: x = x₀ + F⁻¹ S F z with the Fourier transform F. Large shapes
-            then form before small ones. 0: it moves pixels.
+            exception that it raises ends the optimization, with the evaluation in the journal.
+        precondition: exponent p of the variables z that the optimizer moves: the image is
+            x = x₀ + F⁻¹ S F z, where F is the Fourier transform and S multiplies frequency f by
+            f^−p. Large shapes then form before small ones. 0: the optimizer moves pixels.
     """
 
     def __init__(
@@ -69,10 +70,10 @@ class Evaluator:
         self._gradient: np.ndarray | None = None
 
     def loss(self, x: np.ndarray) -> float:
-        """The loss at `x`, flat, in float64. The gradient is kept for `grads`.
+        """The loss at the flat float64 variables `x`. Keeps the gradient for `grads`.
 
         Raises:
-            NotFinite: naming the term that is not a finite number.
+            NotFinite: a term or the gradient is not finite; the message names it.
         """
         image = self.image_at(x)
         earlier = self.journal.answer(image) if self.journal else None
@@ -97,7 +98,7 @@ class Evaluator:
         return terms, gradient, seconds
 
     def grads(self, x: np.ndarray) -> np.ndarray:
-        """The gradient by the optimizer's variables at `x`, flat, in float64."""
+        """The gradient with respect to the optimizer's variables at `x`, flat, in float64."""
         if self._gradient is None or not np.array_equal(x, self._x):
             self.loss(x)
         gradient, self._gradient = self._gradient, None
@@ -115,17 +116,25 @@ class Evaluator:
 
 def not_finite(terms: np.ndarray, evaluation: int) -> NotFinite:
     """The error that names each term that is not a finite number."""
-    by_name = dict(zip(FRAME_TERMS, terms, strict=False))  # the last: of clips alone
+    by_name = dict(zip(FRAME_TERMS, terms, strict=False))  # only clips have the last term
     wrong = [f"the {name} loss is {v}" for name, v in by_name.items() if not np.isfinite(v)]
     what = " and ".join(wrong) or "the gradient is not finite"
     return NotFinite(f"evaluation {evaluation} of this size: {what}")
 
 
 def spectrum(shape: tuple[int, ...], exponent: float) -> np.ndarray:
-    """frequency^−exponent of mean square 1, for the real Fourier transform of (1, H, W, 3)."""
+    """Factors frequency^−exponent with mean square 1, for the real Fourier transform of an image.
+
+    Args:
+        shape: of the image, (1, H, W, 3).
+        exponent: above 0.
+
+    Returns:
+        float32 (1, H, W // 2 + 1, 1).
+    """
     rows, columns = shape[1:3]
     frequency = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None, :])
-    frequency[0, 0] = 1 / max(rows, columns)  # the mean counts as the largest wave that fits
+    frequency[0, 0] = 1 / max(rows, columns)  # treat the mean as the longest wave that fits
     factors = frequency**-exponent
     return (factors / np.sqrt(np.mean(np.square(factors)))).astype(np.float32)[None, :, :, None]
 

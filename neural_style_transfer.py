@@ -2,13 +2,13 @@
 
     python neural_style_transfer.py base.jpg style.jpg result_prefix
 
-The picture itself is optimized. A network trained to recognize things, VGG, serves as the eye: its
-deep features say what is in a picture, and the correlations among its features, the Gram matrices,
-say how it is painted. Starting from the photograph, L-BFGS lowers the sum of
+The picture itself is optimized. VGG, a network trained to recognize objects, serves as the eye: its
+deep features tell what is in a picture, and the correlations among its features, the Gram matrices,
+tell how it is painted. Starting from the photograph, L-BFGS lowers the sum of
 
-- the content loss, the distance of the picture's deep features from the photograph's,
-- the style loss, the distance of its Gram matrices from the painting's, on several layers,
-- the total variation loss, which keeps neighboring pixels together,
+- the content loss: how far the picture's deep features are from the photograph's,
+- the style loss: how far its Gram matrices are from the painting's, at several layers,
+- the total variation loss, which keeps neighboring pixels similar,
 
 first at a small size, where large strokes form, then at larger ones.
 
@@ -25,11 +25,11 @@ from style_transfer.presets import make_settings
 from style_transfer.programs import run_command
 from style_transfer.settings import Settings
 
-# NumPy, scipy and the network's backend are imported where they are needed, so that --help and a
-# mistyped option answer at once.
+# NumPy, scipy and Keras are imported inside functions, so that --help and a mistyped option answer
+# at once.
 
 
-def transfer(  # noqa: PLR0913 (its keywords are the choices of a user)
+def transfer(  # noqa: PLR0913 (its keywords are the user's choices)
     base,
     styles,
     prefix=None,
@@ -43,29 +43,31 @@ def transfer(  # noqa: PLR0913 (its keywords are the choices of a user)
     objectives=None,
     **choices,
 ):
-    """Repaint a picture in the manner of others.
+    """Repaint a picture in the manner of one or more others.
 
     Args:
         base: the content picture: a path, a PIL.Image, or an array, uint8 (H, W, 3).
         styles: the style picture, or a list of several.
-        prefix: beginning of the names of all files, or a folder for them; None writes nothing.
+        prefix: how the names of all files start, or a folder for them; None writes nothing.
         preset: a key of `presets.PRESETS`.
         overwrite: replace an earlier run with the same prefix.
         journal: while running, keep what an exact resume needs.
-        force: run even if the memory seems too small.
-        quiet: print nothing; each substitute for what was asked for becomes a Python warning.
+        force: run even if memory seems too small.
+        quiet: print nothing; where the program uses something else than was asked for, it issues a
+            Python warning.
         on_event: called with every event of the run; see `style_transfer.events`.
-        objectives: instead of `vgg_objectives`. `partial(vgg_objectives, shared=Shared())` lets
+        objectives: replaces `vgg_objectives`. `partial(vgg_objectives, shared=Shared())` lets
             several calls share network and targets.
         **choices: fields of `Settings`, such as `height=256`.
 
     Returns:
-        (picture, record): a PIL.Image of 8 bits a channel, and the `Record` in PREFIX.json.
+        (picture, record): a PIL.Image with 8 bits per channel, and the `Record` in PREFIX.json.
 
     Raises:
-        InputError: a ValueError whose message names the argument, what was expected and received.
+        InputError: an argument cannot be used. This is a ValueError; its message names the
+            argument, what was expected, and what was received.
         StopRun: a listener stopped the run.
-        RunStopped: the loss was not finite, or the memory did not suffice.
+        RunStopped: the loss was not finite, or memory ran out.
     """
     from style_transfer.inputs import Sources, given_pictures
     from style_transfer.memory import check_memory
@@ -98,14 +100,14 @@ def resume(  # noqa: PLR0913
     """Continue an earlier run that was killed, interrupted or finished.
 
     Args:
-        prefix: of the run.
-        base: where the content picture is now, if it was moved away from the run.
+        prefix: the run's prefix.
+        base: where the content picture is now, if it is no longer where the run found it.
         styles: where the style pictures are now, likewise.
         from_iteration: go back to the image after this iteration; later pictures are kept under a
             new prefix.
         overwrite: remove later pictures instead; allow choices that change the loss, and pictures
             and filters that have changed since.
-        **choices: `iter`, for more iterations; with `overwrite` any field of `Settings`.
+        **choices: `iter`, for more iterations; with `overwrite`, any field of `Settings`.
 
     The other arguments, the result and the errors are those of `transfer`.
     """
@@ -123,7 +125,16 @@ def resume(  # noqa: PLR0913
 
 
 def paint(run, inputs, objectives=None):
-    """Paint what is left of a run, coarse to fine; see `transfer`."""
+    """Paint the rest of a run, coarse to fine.
+
+    Args:
+        run: a `style_transfer.runs.run.Run`.
+        inputs: its `style_transfer.inputs.Inputs`.
+        objectives: as in `transfer`.
+
+    Returns:
+        As `transfer`.
+    """
     from evaluator import Evaluator
     from preprocessing import flatness_remark, image_at_next_size, start_image
     from style_transfer.descent import minimize_in_place
@@ -155,15 +166,16 @@ def vgg_objectives(run, inputs, shared=None, workers=1, address=None):
     """Load VGG with its filters, and make the losses that its features define.
 
     Args:
-        run: that is painted.
+        run: the run to paint.
         inputs: its pictures.
-        shared: a `style_transfer.shared.Shared`, so that several runs share network and targets.
+        shared: a `style_transfer.shared.Shared` through which several runs share network and
+            targets.
         workers: how many processes compute the tiles of a large picture; `auto` chooses.
-        address: of a Ray cluster whose nodes compute them.
+        address: the address of a Ray cluster whose nodes compute them.
 
     Returns:
-        A function from a `Size` to the loss at that size, itself a function from an image,
-        (1, H, W, 3), to (terms, gradient).
+        A function from a `Size` to the objective at that size. The objective takes an image,
+        float32 (1, H, W, 3), and returns (terms, gradient).
     """
     from style_transfer.backends import start
 
@@ -188,17 +200,18 @@ def vgg_objectives(run, inputs, shared=None, workers=1, address=None):
 
 
 def minimize(evaluator, iterations: int, settings: Settings, on_iteration) -> None:
-    """Lower the loss from where the evaluator starts.
+    """Lower the loss, starting from the evaluator's image.
 
-    L-BFGS is called once for all iterations, so that it keeps what it has learned about the
-    curvature; an iteration is a mark on its way, at which a picture is saved. If it ends early,
-    since rounding hides any further descent, it is called again from where it stands.
+    L-BFGS is called once for all iterations, so it keeps what it has learned about the curvature.
+    An iteration is a mark along the way, at which a picture is saved. If L-BFGS ends early because
+    rounding hides any further descent, it is called again from where it stopped.
 
     Args:
-        evaluator: an `Evaluator`; what it raises ends the optimization.
-        iterations: how many, of `settings.evaluations` evaluations each.
-        settings: which optimizer.
-        on_iteration: called with the image, float32 (1, H, W, 3), and its loss after each.
+        evaluator: an `Evaluator`; an exception that it raises ends the optimization.
+        iterations: how many to run, with `settings.evaluations` evaluations each.
+        settings: the optimizer and its options.
+        on_iteration: called after each iteration with the image, float32 (1, H, W, 3), and its
+            loss.
     """
     import numpy as np
     from scipy.optimize import fmin_l_bfgs_b
@@ -236,12 +249,12 @@ def minimize(evaluator, iterations: int, settings: Settings, on_iteration) -> No
             callback=mark,
             **options,
         )
-    while marks < iterations:  # few evaluations an iteration: a line search may pass several marks
+    while marks < iterations:  # a line search may pass several marks if they are close together
         mark(x, last=True)
 
 
 def make_render(inputs, settings: Settings):
-    """Makes the function from images, (1, H, W, 3), to pixels to be saved, (H, W, 3 or 4)."""
+    """The function that turns an image, (1, H, W, 3), into pixels to save, (H, W, 3 or 4)."""
     import preprocessing
 
     def render(image, dtype):
@@ -255,7 +268,7 @@ def make_render(inputs, settings: Settings):
 
 
 def main(arguments: list[str] | None = None, objectives=None) -> int:
-    """The command line, by default the process's; returns an `ExitCode`."""
+    """Run the command line (by default the process's own); returns an `ExitCode`."""
     from style_transfer.arguments import parse, preset_table
 
     def command(on_event: Listener) -> None:

@@ -1,7 +1,8 @@
 """Pictures to the network's arrays and back.
 
-Inside the network's world a picture is float32, (1, H, W, 3), channels BGR, pixel values 0..255
-minus ImageNet's mean: the "caffe" mode of keras.applications. Outside it is uint8, (H, W, 3), RGB.
+For the network, a picture is an *image*: float32, (1, H, W, 3), channels BGR, pixel values 0..255
+minus ImageNet's mean (the "caffe" mode of keras.applications). Everywhere else it is uint8,
+(H, W, 3), RGB.
 """
 
 import numpy as np
@@ -13,14 +14,14 @@ from style_transfer.masks import Masks, regions
 from style_transfer.parsing import SMALLEST_SIDE
 from style_transfer.settings import Settings
 
-BAND = 256  # rows that are computed at once in float64: a poster needs no second copy
-FITTING_ROWS = 192  # of the content image that filters are fitted to and normalized with
-# A start picture counts as flat where no two values of a channel are more than FLAT apart within a
-# block of this many rows and columns. VGG19's features look at up to 48 of them in its block 3, so
-# that those in the middle of a flat block cannot tell one position from another.
+BAND = 256  # rows computed at once in float64, so that a poster needs no second copy
+FITTING_ROWS = 192  # of the content image, for fitting and normalizing filters
+# A block of FLAT_BLOCK rows and columns counts as flat if no two values of a channel differ by more
+# than FLAT. A feature of VGG19's block 3 sees up to 48 rows and columns, so in the middle of a flat
+# block all positions look the same to it.
 FLAT_BLOCK = 64
 FLAT = 1
-TRACE = 1.0  # standard deviation of the noise that lets a flat picture begin, in pixel values
+TRACE = 1.0  # standard deviation, in pixel values, of the noise added to flat blocks
 
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -30,14 +31,14 @@ _RESAMPLING = {
 
 
 def size_for(picture: Image.Image, rows: int) -> tuple[int, int]:
-    """(rows, columns) of `picture` at a number of rows, its aspect kept as in the original."""
+    """(rows, columns) of `picture` with `rows` rows and its own aspect, rounded as the original."""
     return rows, max(1, int(picture.width * rows / picture.height))
 
 
 def style_size(picture: Image.Image, content_size: tuple[int, int], scale: float):
-    """(rows, columns) of a style picture of its own aspect and `scale`² the content's area.
+    """(rows, columns) of a style picture with its own aspect and `scale`² times the content's area.
 
-    No side is under 16, the least that the network's last block can look at.
+    No side is below 16, the smallest that the network's last block can process.
     """
     aspect = picture.height / picture.width
     area = content_size[0] * content_size[1] * scale**2
@@ -46,9 +47,9 @@ def style_size(picture: Image.Image, content_size: tuple[int, int], scale: float
 
 
 def resize(picture: Image.Image, size: tuple[int, int], resampling: str) -> np.ndarray:
-    """A picture at (rows, columns) as a uint8 array, (rows, columns, 3), RGB.
+    """Resize a picture to `size`, (rows, columns); returns uint8 (rows, columns, 3), RGB.
 
-    With `nearest` the result is that of `keras.utils.load_img(path, target_size=size)`.
+    With `nearest` the result equals that of `keras.utils.load_img(path, target_size=size)`.
     """
     if picture.size == size[::-1]:
         return np.array(picture)
@@ -56,7 +57,7 @@ def resize(picture: Image.Image, size: tuple[int, int], resampling: str) -> np.n
 
 
 def preprocess(pixels: np.ndarray) -> np.ndarray:
-    """RGB pixel values to the network's world: uint8 (H, W, 3) to float32 (1, H, W, 3)."""
+    """Pixels to an image: uint8 (H, W, 3), RGB, to float32 (1, H, W, 3), BGR minus mean."""
     image = pixels[np.newaxis, :, :, ::-1].astype(np.float32, order="C")
     image -= IMAGENET_MEAN
     return image
@@ -65,11 +66,11 @@ def preprocess(pixels: np.ndarray) -> np.ndarray:
 def deprocess(image: np.ndarray, dtype: type = np.uint8) -> np.ndarray:
     """The inverse of `preprocess`: float32 (1, H, W, 3) to (H, W, 3), rounded and clipped.
 
-    The original truncates instead of rounding, which would lose a level in about half the values.
+    The original truncates instead of rounding, which loses a level in about half of the values.
 
     Args:
         image: BGR minus mean.
-        dtype: `uint8`; or `uint16`, where 0..255 becomes 0..65535, 257 times as much.
+        dtype: `uint8`, or `uint16`, which maps 0..255 to 0..65535 (a factor of 257).
     """
     largest = np.iinfo(dtype).max
     pixels = np.empty(image.shape[1:], dtype)
@@ -83,12 +84,12 @@ def deprocess(image: np.ndarray, dtype: type = np.uint8) -> np.ndarray:
 def images_at(
     pictures: list[Image.Image], size: tuple[int, int], settings: Settings
 ) -> list[np.ndarray]:
-    """Content and style images where the content has a size.
+    """Content and style images for a given size of the content image.
 
     Args:
         pictures: the content picture, then the style pictures.
         size: (rows, columns) of the content image.
-        settings: resampling, and what size the style images have.
+        settings: the resampling, the size of the style images, and whether to match colors.
 
     Returns:
         Images, float32 (1, H, W, 3).
@@ -106,7 +107,7 @@ def images_at(
 def sizes_at(
     pictures: list[Image.Image], size: tuple[int, int], settings: Settings
 ) -> list[tuple[int, int]]:
-    """Sizes (rows, columns) of content and style images where the content has `size`."""
+    """Sizes (rows, columns) of content and style images if the content image has `size`."""
     sizes = [size] * len(pictures)
     if settings.style_fit == "aspect" and settings.targets == "cached":
         sizes[1:] = [style_size(picture, size, settings.style_scale) for picture in pictures[1:]]
@@ -114,9 +115,9 @@ def sizes_at(
 
 
 def match_colors(style: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """A style picture with mean and covariance of its colors made those of the content picture.
+    """Give a style picture's colors the mean and covariance of the content picture's colors.
 
-    By the symmetric square roots of both covariances (Gatys et al., arXiv 1606.05897, section 3).
+    Uses the symmetric square roots of both covariances (Gatys et al., arXiv 1606.05897, section 3).
 
     Args:
         style: uint8 (H, W, 3).
@@ -138,13 +139,13 @@ def match_colors(style: np.ndarray, content: np.ndarray) -> np.ndarray:
 
 
 def with_colors_of(pixels: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """The luminance of one picture with the colors of another.
+    """Combine the luminance of one picture with the colors of another.
 
-    In YCbCr (ITU-R BT.601, as JPEG has it) a change of Y alone adds the same to R, G and B.
+    In YCbCr (ITU-R BT.601, as in JPEG), changing Y alone adds the same amount to R, G and B.
 
     Args:
-        pixels: uint8 or uint16 (H, W, 3).
-        content: uint8 (H, W, 3).
+        pixels: gives the luminance, uint8 or uint16 (H, W, 3).
+        content: gives the colors, uint8 (H, W, 3).
 
     Returns:
         As `pixels`, rounded and clipped.
@@ -159,14 +160,14 @@ def with_colors_of(pixels: np.ndarray, content: np.ndarray) -> np.ndarray:
 
 
 def with_alpha(pixels: np.ndarray, alpha: Image.Image | None) -> np.ndarray:
-    """Pixels with the content picture's alpha channel, or as they are where it has none.
+    """Add the content picture's alpha channel, if it has one.
 
     Args:
         pixels: uint8 or uint16 (H, W, 3).
-        alpha: mode L, of any size; the same size keeps its values.
+        alpha: mode L, of any size (its values stay as they are if the sizes match), or None.
 
     Returns:
-        As `pixels`, (H, W, 4); with uint16, 0..255 becomes 0..65535.
+        (H, W, 4) in the type of `pixels`, with 0..255 scaled to 0..65535 for uint16; or `pixels`.
     """
     if alpha is None:
         return pixels
@@ -177,15 +178,15 @@ def with_alpha(pixels: np.ndarray, alpha: Image.Image | None) -> np.ndarray:
 
 
 def fitting_images(images: list[Image.Image], settings: Settings) -> list[np.ndarray]:
-    """Content and style images at the size that filters are fitted to and normalized with.
+    """Content and style images at the size used for fitting and normalizing filters.
 
     Args:
         images: the content picture, then the style pictures.
         settings: as for `images_at`.
 
     Returns:
-        Images, float32 (1, H, W, 3), of FITTING_ROWS rows; more where the content would have
-        fewer than SMALLEST_SIDE columns, too few for the network's last block.
+        Images, float32 (1, H, W, 3), with FITTING_ROWS rows; with more if the content image would
+        otherwise have fewer than SMALLEST_SIDE columns, too few for the network's last block.
     """
     enough = SMALLEST_SIDE * images[0].height // images[0].width + 1
     return images_at(images, size_for(images[0], max(FITTING_ROWS, enough)), settings)
@@ -194,13 +195,17 @@ def fitting_images(images: list[Image.Image], settings: Settings) -> list[np.nda
 def regions_at(
     masks: Masks | None, images: list[Image.Image], size: tuple[int, int], settings: Settings
 ) -> list[dict[tuple, np.ndarray]] | None:
-    """The regions of content and style images where the content has a size; None without masks.
+    """The regions of content and style images at a given size of the content image.
 
     Args:
-        masks: of the same pictures as `images`.
+        masks: of the same pictures as `images`, or None.
         images: the content picture, then the style pictures.
         size: (rows, columns) of the content image.
         settings: as for `images_at`.
+
+    Returns:
+        For each image, its regions by color, as `style_transfer.masks.regions` returns them; None
+        without masks.
     """
     if masks is None:
         return None
@@ -210,16 +215,16 @@ def regions_at(
 
 
 def start_image(picture: Image.Image, size: tuple[int, int], settings: Settings) -> np.ndarray:
-    """Where the optimization starts, float32 (1, rows, columns, 3).
+    """The image that the optimization starts from, float32 (1, rows, columns, 3).
 
-    Where the picture is flat, all positions look alike to the network, so that every gradient
-    moves them alike and it would stay flat for ever. A trace of noise makes them differ.
+    In a flat area all positions look the same to the network, so every gradient moves them in the
+    same way and the area would stay flat forever. A trace of noise makes them differ.
 
     Args:
         picture: the content picture, or the one to start from.
         size: (rows, columns).
-        settings: `init`; `noise` is uniform in 0..255, minus 128, as in the original; `mixed` is
-            half of that and half of the picture.
+        settings: `init`: `noise` is uniform in 0..255, minus 128, as in the original; `mixed` is
+            the average of noise and picture.
     """
     shape = (1, *size, 3)
     rng = np.random.default_rng(settings.seed)
@@ -244,20 +249,20 @@ def start_image(picture: Image.Image, size: tuple[int, int], settings: Settings)
 
 
 def flat_areas(pixels: np.ndarray) -> np.ndarray:
-    """Where a picture is flat: blocks of FLAT_BLOCK rows and columns, or all of a smaller picture.
+    """Mark a picture's flat blocks of FLAT_BLOCK rows and columns (or all of a smaller picture).
 
     Args:
         pixels: uint8 (H, W, 3).
 
     Returns:
-        bool (H, W).
+        bool (H, W), True where the picture is flat.
     """
 
     def extremes(function: np.ufunc) -> np.ndarray:
         by_rows = function.reduceat(pixels, starts[0], axis=0)
         return function.reduceat(by_rows, starts[1], axis=1).astype(np.int16)
 
-    # Whole blocks only; the last of a row or column takes what is left.
+    # Whole blocks only; the last of a row or column also takes the remainder.
     counts = [max(1, length // FLAT_BLOCK) for length in pixels.shape[:2]]
     starts = [FLAT_BLOCK * np.arange(count) for count in counts]
     flat = (extremes(np.maximum) - extremes(np.minimum) <= FLAT).all(axis=-1)
@@ -267,9 +272,9 @@ def flat_areas(pixels: np.ndarray) -> np.ndarray:
 
 
 def flatness_remark(picture: Image.Image, size: tuple[int, int], settings: Settings) -> str | None:
-    """A line to say where `start_image` adds noise to a flat picture, or None where it does not.
+    """A line for the user if `start_image` adds noise to flat areas, otherwise None.
 
-    Arguments are those of `start_image`.
+    The arguments are those of `start_image`.
     """
     if settings.init in ("noise", "mixed"):
         return None
@@ -277,18 +282,18 @@ def flatness_remark(picture: Image.Image, size: tuple[int, int], settings: Setti
     if not share:
         return None
     return (
-        f"{share:.0%} of the picture to start from is flat: a trace of noise is added there, "
-        "without which it would stay flat."
+        f"{share:.0%} of the picture to start from is flat; a trace of noise is added there, or "
+        "it would stay flat."
     )
 
 
 def image_at_next_size(
     image: np.ndarray, picture: Image.Image, size: tuple[int, int], settings: Settings
 ) -> np.ndarray:
-    """An image carried over to another size: the start image there, plus what has changed since.
+    """Carry an image over to another size: the start image at that size, plus all changes so far.
 
-    So the fine detail of a picture that it started from comes back at each size. Noise is no
-    detail: an image that started from it is resized as it is.
+    This brings back the start picture's fine detail at each size. An image that started from noise
+    is simply resized, since noise is not detail worth keeping.
 
     Args:
         image: float32 (1, H, W, 3).
