@@ -2,13 +2,13 @@
 
     python compare.py base.jpg style.jpg result_prefix --original neural_style_transfer.py
 
-PATH is your own copy of the original, of Keras 1 or 2: it runs unchanged, in a process of its own,
-in graph mode under the legacy package tf_keras. All runs get the same pictures and filters:
+The original is your own copy, for Keras 1 or 2. It runs unchanged, in its own process, in graph
+mode on the legacy package tf_keras. All runs get the same pictures and filters:
 
-    original    the original, or the preset with --targets batch where no PATH is given
-    preset      ours in the preset of the original: the same path, computed faster
+    original    the original; without --original, the preset with --targets batch
+    preset      this program with the original's preset: the same path, computed faster
     uncut       the same loss, but L-BFGS is preconditioned and never loses its memory
-    default     ours in the default preset, which has a loss of its own
+    default     this program with the default preset, which has a different loss
 """
 
 import argparse
@@ -38,24 +38,24 @@ if TYPE_CHECKING:
     from style_transfer.side_by_side import PaintedRun
     from style_transfer.vgg import Filters
 
-# The original's loss, minimized as the default preset does, at full size alone: for this loss a
-# coarse size first has gained nothing clear (benchmarks/to_loss.py).
+# The original's loss, minimized as in the default preset, but at full size alone: for this loss a
+# coarse size first brought no clear gain (benchmarks/to_loss.py).
 UNCUT = {"restarts": False, "precondition": 0.25}
-HEIGHT = 400  # rows, where no original has its own
+HEIGHT = 400  # rows, unless the original sets its own
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What a comparison can be told.
+    """The user's choices for a comparison.
 
     Attributes:
         original: path of the original script, or None.
-        preset: `keras-1` or `keras-2`; None sees it from the script's network.
-        weights: filters for all, as in `Settings`; a file must reach the deepest layer.
+        preset: `keras-1` or `keras-2`; None takes it from the script's network.
+        weights: filters for all runs, as in `Settings`; a file must reach the deepest layer.
         iter: iterations of 20 evaluations.
         height: rows of the pictures; None: 400, or the original's own.
         overwrite: replace the files of an earlier comparison.
-        force: run even where the memory seems too small.
+        force: run even if memory seems too small.
     """
 
     original: str | None = None
@@ -72,10 +72,10 @@ class Task:
     """What all runs have in common.
 
     Attributes:
-        settings: of the run `preset`.
+        settings: those of the run `preset`.
         choices: the user's.
-        prefix: beginning of the names of all files.
-        folder: for files that go at the end.
+        prefix: how the names of all files start.
+        folder: for temporary files.
     """
 
     settings: Settings
@@ -85,13 +85,13 @@ class Task:
 
     @property
     def paths(self) -> list[str]:
-        """Where content and style picture are for all runs: upright and sRGB, so that all see the
-        same pixels."""
+        """Content and style picture for all runs: upright and sRGB, so that all see the same
+        pixels."""
         return [str(self.folder / "base.png"), str(self.folder / "style.png")]
 
     @property
     def filters(self) -> str:
-        """Where the filters are for all runs."""
+        """The file of the filters for all runs."""
         return str(self.folder / "filters.npz")
 
 
@@ -99,48 +99,50 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     parser = Parser(
         prog="compare.py",
-        description="Side by side with the original Keras example.",
+        description="Run this program side by side with the original Keras example.",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("base", metavar="BASE", help="the photograph")
     parser.add_argument("style", metavar="REF", help="the painting")
-    parser.add_argument("prefix", metavar="PREFIX", help="beginning of the results' names")
+    parser.add_argument("prefix", metavar="PREFIX", help="how the results' names start")
     parser.add_argument("--original", metavar="PATH", help="your copy of the original script")
     parser.add_argument(
-        "--preset", metavar="keras-1|keras-2", help="of the original (default: seen from PATH)"
+        "--preset",
+        metavar="keras-1|keras-2",
+        help="the original's preset (default: found from its network)",
     )
     parser.add_argument(
         "--weights",
         metavar="TEXT",
-        help="filters for all runs: as of neural_style_transfer.py (default: auto)",
+        help="filters for all runs, as in neural_style_transfer.py (default: auto)",
     )
     parser.add_argument("--iter", metavar="N", help="iterations (default: 10)")
     parser.add_argument(
         "--height", metavar="N", help=f"rows (default: {HEIGHT}; with --original, its own)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier comparison")
-    parser.add_argument("--force", action="store_true", help="even where memory seems too small")
+    parser.add_argument("--force", action="store_true", help="run even if memory seems too small")
     return parser
 
 
 def compare(
     base: str, style: str, prefix: str, choices: Choices | None = None
 ) -> "dict[str, PaintedRun]":
-    """Run all, print the table, write the sheet `PREFIX_compare.png` and `PREFIX_compare.json`.
+    """Run everything, print the table, write `PREFIX_compare.png` (the sheet) and its `.json`.
 
     Args:
         base: path of the content picture.
         style: path of the style picture.
-        prefix: beginning of the names of all files, or a folder, as of `transfer`.
+        prefix: how the names of all files start, or a folder for them, as in `transfer`.
         choices: everything else.
 
     Returns:
         The runs by name.
 
     Raises:
-        InputError: naming the argument, what was expected and received.
-        RunStopped: a loss was no finite number, or the memory did not suffice.
+        InputError: an argument cannot be used; the message names it.
+        RunStopped: a loss was not finite, or memory ran out.
     """
     choices = choices or Choices()
     need("matplotlib")
@@ -157,7 +159,7 @@ def compare(
         runs = paint_all(Task(settings, choices, path, Path(folder)), images)
     sheet = path.with_name(f"{path.name}_compare.png")
     write_numbers(runs, sheet.with_suffix(".json"))
-    original = choices.original or "ours with --targets batch, instead"
+    original = choices.original or "this program with --targets batch, in its place"
     print_table(runs, f"original: {original}; preset: {preset}")
     draw_sheet(runs, dict(zip(pictures, images, strict=True)), preset, sheet)
     say(f"Sheet saved as {sheet}", sys.stdout)
@@ -165,7 +167,7 @@ def compare(
 
 
 def preset_of(choices: Choices) -> str:
-    """The original's preset, after a check of the choices that depend on the original.
+    """The original's preset, after checking the choices that depend on the original.
 
     Raises:
         InputError: no such preset or script, or a package that the script needs is missing.
@@ -176,7 +178,7 @@ def preset_of(choices: Choices) -> str:
         text = existing_file(choices.original, "--original").read_text(errors="replace")
         if choices.height is not None:
             raise InputError(
-                "--height: expected none with --original, whose height is written in it. "
+                "--height: expected none with --original, which sets its own height. "
                 f"Received: {choices.height}"
             )
     preset = choices.preset or ("keras-1" if "vgg16" in text.lower() else "keras-2")
@@ -186,7 +188,7 @@ def preset_of(choices: Choices) -> str:
 
 
 def need(package: str) -> None:
-    """InputError where a package that only the comparison needs is not installed."""
+    """Raise InputError if a package that only the comparison needs is not installed."""
     if not importlib.util.find_spec(package):
         raise InputError(
             f"{package}: expected this package to be installed. Received: it is not; install it "
@@ -195,10 +197,10 @@ def need(package: str) -> None:
 
 
 def check_files(prefix: str, pictures: "dict[str, Picture]", choices: Choices) -> Path:
-    """The beginning of all names, where nothing of the user's is in the way.
+    """The path with which all names start, after checking that no file of the user's is there.
 
     Raises:
-        InputError: naming the file in the way.
+        InputError: a file is in the way; the message names it.
     """
     from style_transfer.inputs import Sources
     from style_transfer.runs.files import RunFiles
@@ -220,7 +222,7 @@ def check_files(prefix: str, pictures: "dict[str, Picture]", choices: Choices) -
 
 
 def paint_all(task: Task, images: "list[Image.Image]") -> "dict[str, PaintedRun]":
-    """All runs, by name; see the top of this file."""
+    """Paint all runs; returns them by name (see the top of this file)."""
     from preprocessing import size_for
     from style_transfer.original_script import Common, run_original
     from style_transfer.pictures import load_picture
@@ -256,7 +258,7 @@ def paint_all(task: Task, images: "list[Image.Image]") -> "dict[str, PaintedRun]
 
 
 def save_filters(task: Task, images: "list[Image.Image]") -> "Filters":
-    """The filters that the user asks for, up to the deepest layer of any run; also as a file."""
+    """Load the filters that the user chose, up to the deepest layer of any run; save them too."""
     from style_transfer.backends import start
 
     start()
@@ -274,7 +276,7 @@ def save_filters(task: Task, images: "list[Image.Image]") -> "Filters":
     )
     if filters.convention != "caffe":
         raise InputError(
-            "--weights: expected filters for the input of the original, BGR minus mean. "
+            "--weights: expected filters for the original's input, BGR minus mean. "
             f"Received: {settings.weights!r}, torchvision's"
         )
     write_filters(filters, task.filters)
@@ -282,7 +284,7 @@ def save_filters(task: Task, images: "list[Image.Image]") -> "Filters":
 
 
 def run_ours(name: str, task: Task, choices: dict) -> "PaintedRun":
-    """One of our runs, from pictures and filters in files."""
+    """One of this program's runs, from pictures and filters in files."""
     from neural_style_transfer import transfer
     from style_transfer.runs.files import RunFiles
     from style_transfer.side_by_side import PaintedRun
@@ -315,9 +317,9 @@ def run_ours(name: str, task: Task, choices: dict) -> "PaintedRun":
 def original_loss(
     settings: Settings, filters: "Filters", images: "list[Image.Image]"
 ) -> Callable[[str], float]:
-    """A function from a picture's path to its loss in the original's formulas.
+    """A function from a picture's path to its loss by the original's formulas.
 
-    A picture of a coarser size is brought to full size first.
+    A picture of a coarser size is resized to full size first.
     """
     import numpy as np
 
@@ -342,7 +344,7 @@ def original_loss(
 
 
 def write_numbers(runs: "dict[str, PaintedRun]", path: Path) -> None:
-    """Write the runs as JSON, marked as this program's."""
+    """Write the runs as JSON, marked as written by this program."""
     from style_transfer.runs.files import write_text
     from style_transfer.runs.record import PROGRAM
 
@@ -351,7 +353,7 @@ def write_numbers(runs: "dict[str, PaintedRun]", path: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns an `ExitCode`."""
+    """Run the command line; returns an `ExitCode`."""
     arguments = sys.argv[1:] if arguments is None else arguments
 
     def run() -> None:

@@ -1,12 +1,12 @@
-"""Fast style transfer: train a network for one style; then each picture takes one pass.
+"""Fast style transfer: train a network for one style, then paint each picture in one pass.
 
     python fast_style_transfer.py train STYLE [STYLE ...] PHOTOS MODEL.keras [--minutes 30]
     python fast_style_transfer.py apply MODEL.keras PHOTO [PHOTO ...] OUT
     python fast_style_transfer.py export MODEL.keras MODEL.onnx
 
-Where neural_style_transfer.py optimizes a picture, `train` optimizes a network, so that its picture
-of any photograph has a low loss: the same loss, with the same options. PHOTOS is a folder of
-photographs, ten or more. Every minute MODEL_preview.png shows three that are not trained on.
+neural_style_transfer.py optimizes a picture; `train` optimizes a network, so that its picture of
+any photograph has a low loss: the same loss, with the same options. PHOTOS is a folder of ten or
+more photographs. Every minute, MODEL_preview.png shows three that the network is not trained on.
 
 Johnson, Alahi and Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution",
 arXiv 1603.08155.
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from style_transfer.feedforward.painter import Finish
     from style_transfer.pictures import Picture
 
-# Keras and NumPy are imported where they are needed, so that --help answers at once.
+# Keras and NumPy are imported inside functions, so that --help answers at once.
 
-FITTED_TO = 5  # photographs that fitted filters see, besides the styles
+FITTED_TO = 5  # photographs to which filters are fitted, besides the styles
 
 
 def train(
@@ -45,14 +45,15 @@ def train(
     on_event: Callable | None = None,
     **choices,
 ) -> "About":
-    """Train a network for a style, or go on with a training that was stopped.
+    """Train a network for a style, or continue a training that was stopped.
 
     Args:
         styles: the style picture, or a list of several: paths, PIL images or uint8 arrays.
         photos: a folder of photographs, a pattern, or a .txt file of paths.
-        model: path of the network to be written; it ends in .keras.
+        model: path of the network to write; it ends in .keras.
         overwrite: replace an earlier network of this program.
-        quiet: print nothing; what differs from what was asked for becomes a Python warning.
+        quiet: print nothing; where the program uses something else than was asked for, it issues a
+            Python warning.
         on_event: called with every event; see `style_transfer.feedforward.events`. It stops the
             training by raising `StopRun`.
         **choices: fields of `style_transfer.feedforward.choices.Choices`, such as `minutes=10`, and
@@ -62,9 +63,10 @@ def train(
         What the network was trained on, and its losses.
 
     Raises:
-        InputError: a ValueError whose message names the argument, what was expected and received.
-        StopRun: a listener stopped the training; the same call goes on.
-        RunStopped: the loss was no finite number, or the memory did not suffice.
+        InputError: an argument cannot be used. This is a ValueError; its message names the
+            argument, what was expected, and what was received.
+        StopRun: a listener stopped the training; the same call continues it.
+        RunStopped: the loss was not finite, or memory ran out.
     """
     from style_transfer.feedforward.album import held_out
     from style_transfer.feedforward.choices import split
@@ -104,7 +106,7 @@ def train(
 
 
 def _trained(files, record, pictures, overwrite: bool, listeners) -> "About":
-    """Read what a training reads, and carry it out."""
+    """Load the pictures, then train."""
     from style_transfer.backends import start
 
     start()
@@ -148,20 +150,20 @@ def apply(  # noqa: PLR0913
 
     Args:
         model: path of the network.
-        photos: a picture, a folder, a pattern or a .txt file of paths; or a list of such.
-        out: the result's name; of several photographs the folder of the results.
-        overwrite: replace this program's earlier results. Without it, of several photographs those
-            are painted whose results are missing, or have been made in another way.
+        photos: a picture, a folder, a pattern or a .txt file of paths; or a list of these.
+        out: the result's name; for several photographs, a folder for the results.
+        overwrite: replace this program's earlier results. Otherwise, of several photographs, only
+            those are painted whose results are missing or were made with other options.
         workers: how many processes; None chooses.
-        address: of a Ray cluster.
+        address: the address of a Ray cluster.
         quiet: print nothing.
         **finish: fields of `style_transfer.feedforward.painter.Finish`.
 
     Returns:
-        A line for each of several photographs that could not be painted.
+        A line for each photograph, of several, that could not be painted.
 
     Raises:
-        InputError: an argument that cannot be used; nothing was painted.
+        InputError: an argument cannot be used; nothing was painted.
     """
     from style_transfer.feedforward.applying import apply_all, make_task
     from style_transfer.feedforward.painter import Finish
@@ -177,17 +179,17 @@ def apply(  # noqa: PLR0913
 
 
 def load_style(model: str | os.PathLike) -> Callable:
-    """A network as a function of pictures.
+    """Load a network as a function of pictures.
 
     Args:
         model: path of the network.
 
     Returns:
-        A function from a picture (a path, a PIL.Image, or a uint8 array), and fields of `Finish` as
-        keywords, such as `strength=0.6`, to a PIL.Image.
+        A function that takes a picture (a path, a PIL.Image, or a uint8 array) and fields of
+        `Finish` as keywords, such as `strength=0.6`, and returns a PIL.Image.
 
     Raises:
-        InputError: not a network of this program's.
+        InputError: the file is not a network of this program.
     """
     from style_transfer.feedforward.painter import Finish, Painter
     from style_transfer.pictures import load_picture
@@ -203,7 +205,7 @@ def load_style(model: str | os.PathLike) -> Callable:
 
 
 def render(picture: "Picture", painted: "np.ndarray", finish: "Finish") -> "np.ndarray":
-    """Pixels to be saved; see `style_transfer.feedforward.painter.Render`."""
+    """The pixels to save; see `style_transfer.feedforward.painter.Render`."""
     import numpy as np
 
     from preprocessing import with_alpha, with_colors_of
@@ -224,16 +226,16 @@ def export(
 ) -> None:
     """Write a network for other programs: ONNX (.onnx) or LiteRT (.tflite).
 
-    Both take pictures of any size, float32 (1, H, W, 3), RGB 0..255, and return the same.
+    Both take pictures of any size, float32 (1, H, W, 3), RGB 0..255, and return the same format.
 
     Args:
         model: path of the network.
         out: path to write to.
-        overwrite: replace a file that is there.
+        overwrite: replace an existing file.
         quiet: print nothing.
 
     Raises:
-        InputError: an argument that cannot be used, or a package is missing.
+        InputError: an argument cannot be used, or a package is missing.
     """
     from style_transfer.feedforward.export import export_network
 
@@ -243,7 +245,7 @@ def export(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns an `ExitCode`."""
+    """Run the command line; returns an `ExitCode`."""
     from style_transfer.feedforward.arguments import parse
 
     def command(on_event: Callable) -> None:
@@ -262,7 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
                 raise RunStopped(f"{len(failures)} photographs could not be painted")
 
     return run_command(
-        "fast_style_transfer.py", command, way_on="the same command goes on from here"
+        "fast_style_transfer.py", command, way_on="run the same command again to continue"
     )
 
 

@@ -1,11 +1,11 @@
-"""Many photographs in the manner of many paintings, in this process, in several, or on a cluster.
+"""Many photographs in the manner of many paintings, in one process, in several, or on a cluster.
 
     python gallery.py PHOTOS PAINTINGS OUT [options of neural_style_transfer.py]
 
-PHOTOS and PAINTINGS are a picture, a folder, a quoted pattern ('trip/*.jpg'), a .txt file that
-names a picture a line, or several of these with commas between them. OUT gets a picture for each
-photograph and painting, OUT/PHOTO--PAINTING.png, with its run's record, and OUT/index.html, a page
-to look at them. The same command again paints only what is missing or has changed.
+PHOTOS and PAINTINGS are each a picture, a folder, a quoted pattern ('trip/*.jpg'), a .txt file with
+one path per line, or several of these separated by commas. OUT gets a picture for each photograph
+and painting, OUT/PHOTO--PAINTING.png, with its run's record, and OUT/index.html, a page that shows
+them all. The same command again paints only what is missing or has changed.
 """
 
 import argparse
@@ -31,39 +31,46 @@ def make_parser() -> argparse.ArgumentParser:
         prog="gallery.py",
         usage="%(prog)s PHOTOS PAINTINGS OUT [options]",
         description="Repaint each of PHOTOS in the manner of each of PAINTINGS.",
-        epilog="Stopped? The same command goes on, and paints only what is missing or has changed.",
+        epilog="Stopped? Run the same command again: it paints what is missing or has changed.",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    text = "a picture, a folder, a quoted pattern, a .txt file of paths, or several with commas"
+    text = (
+        "a picture, a folder, a quoted pattern, a .txt file of paths, or several of these "
+        "separated by commas"
+    )
     parser.add_argument("photos", metavar="PHOTOS", help=text)
     parser.add_argument("paintings", metavar="PAINTINGS", help="likewise")
-    parser.add_argument("out", metavar="OUT", help="folder of the results and of index.html")
+    parser.add_argument("out", metavar="OUT", help="folder for the results and for index.html")
     group = parser.add_argument_group("gallery")
     group.add_argument(
-        "--pair", action="store_true", help="photographs and paintings one to one, by order"
+        "--pair",
+        action="store_true",
+        help="pair each photograph with the painting at the same place in the list",
     )
     group.add_argument("--preset", help="settings of a published system (default: default)")
     group.add_argument(
         "--force",
         action="store_true",
-        help="paint all pictures again, even where the memory seems too small",
+        help="paint all pictures again, even if memory seems too small",
     )
     group.add_argument(
         "--workers", metavar="N|auto", help="processes that paint at the same time (default: 1)"
     )
     group.add_argument(
-        "--address", metavar="HOST:PORT|auto", help="of a Ray cluster, whose nodes are to paint"
+        "--address", metavar="HOST:PORT|auto", help="address of a Ray cluster whose nodes paint"
     )
     group.add_argument(
-        "--no_journal", action="store_true", help="keep no journal: a kill then costs the picture"
+        "--no_journal",
+        action="store_true",
+        help="keep no journal: a kill then costs the picture in progress",
     )
     group.add_argument("--quiet", action="store_true", help="print nothing but errors")
     add_settings(parser)
     return parser
 
 
-def gallery(  # noqa: PLR0913 (its keywords are the choices of a user)
+def gallery(  # noqa: PLR0913 (its keywords are the user's choices)
     photos: str | os.PathLike,
     paintings: str | os.PathLike,
     out: str | os.PathLike,
@@ -79,28 +86,28 @@ def gallery(  # noqa: PLR0913 (its keywords are the choices of a user)
     objectives: Callable | None = None,
     **choices,
 ) -> "Album":
-    """Paint what a gallery lacks.
+    """Paint the pictures that a gallery lacks.
 
     Args:
         photos: see the top of this file.
         paintings: likewise.
-        out: folder of the results.
-        pair: one to one by order, instead of each photograph with each painting.
+        out: folder for the results.
+        pair: pair photographs and paintings by their order, instead of each with each.
         preset: a key of `presets.PRESETS`.
-        force: paint all again, and where the memory seems too small.
+        force: paint everything again, even if memory seems too small.
         workers: how many processes; `auto` chooses.
-        address: of a Ray cluster.
-        journal: as in `neural_style_transfer.transfer`, where the workers are on this machine.
+        address: the address of a Ray cluster.
+        journal: as in `neural_style_transfer.transfer`; only for workers on this machine.
         quiet: print nothing.
-        on_event: told of the runs' events while they are painted in this process.
-        objectives: as `neural_style_transfer.vgg_objectives`, the default.
+        on_event: called with the events of runs that are painted in this process.
+        objectives: replaces `neural_style_transfer.vgg_objectives`.
         **choices: fields of `Settings`.
 
     Returns:
-        The gallery; `entries` says of each picture how it came out.
+        The gallery; `entries` gives the outcome of each picture.
 
     Raises:
-        InputError: an argument that cannot be used; nothing was painted.
+        InputError: an argument cannot be used; nothing was painted.
         StopRun: a listener, or Ctrl-C, stopped it.
     """
     import neural_style_transfer as script
@@ -156,15 +163,15 @@ def _workers(text: int | str) -> int | None:
 
 
 def main(arguments: list[str] | None = None, objectives: Callable | None = None) -> int:
-    """The command line.
+    """Run the command line.
 
     Args:
-        arguments: without the program's name; None takes those of the process.
+        arguments: without the program's name; None takes the process's own.
         objectives: as in `gallery`.
 
     Returns:
-        An `ExitCode`: 0; 2 for input that cannot be used; 1 where some pictures could not be
-        painted; 130 or 143 after Ctrl-C or SIGTERM.
+        An `ExitCode`: 0; 2 if the input cannot be used; 1 if some pictures could not be painted;
+        130 or 143 after Ctrl-C or SIGTERM.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
 
@@ -173,9 +180,9 @@ def main(arguments: list[str] | None = None, objectives: Callable | None = None)
 
         options = vars(make_parser().parse_intermixed_args(list(map(underscored, arguments))))
         options["journal"] = not options.pop("no_journal", False)
-        warnings.simplefilter("ignore")  # what runs say to Python is told by the gallery
+        warnings.simplefilter("ignore")  # the gallery itself prints what the runs warn of
         quiet = options.pop("quiet", False)
-        # A cluster chooses by its nodes, unless it is told how many.
+        # On a cluster, the number of nodes decides unless --workers is given.
         options.setdefault("workers", "auto" if "address" in options else 1)
         album = gallery(**options, quiet=quiet, on_event=on_event, objectives=objectives)
         count = len(album.entries)
@@ -187,7 +194,7 @@ def main(arguments: list[str] | None = None, objectives: Callable | None = None)
         if not quiet:
             say(f"{count} pictures: {album.out / 'index.html'}", sys.stdout)
 
-    return run_command("gallery.py", command, way_on="the same command goes on from here")
+    return run_command("gallery.py", command, way_on="run the same command again to continue")
 
 
 if __name__ == "__main__":

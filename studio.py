@@ -1,10 +1,10 @@
-"""The studio: a page to paint on.
+"""The studio: a web page to paint on.
 
     python studio.py [--folder out] [--port 7860]
 
-Opens a page on this machine: give it a photograph and a painting, watch the picture being painted,
-stop when it is right. Runs are those of neural_style_transfer.py: the folder's runs hang on the
-page, wherever they were started, and each can be continued.
+Serves a page on this machine: choose a photograph and a painting, watch the picture being painted,
+and stop when you like it. Its runs are ordinary runs of neural_style_transfer.py: the page shows
+all runs in the folder, no matter what started them, and can continue each.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from style_transfer.arguments import Parser, underscored
 from style_transfer.errors import ExitCode, InputError
 from style_transfer.programs import run_program
 
-# Words after which the program is a process of its own studio.
+# First arguments with which the studio starts this program for its own processes.
 PAINT, DEEPEN, NETWORKS = "paint-order", "write-16-bits", "paint-by-networks"
 
 
@@ -26,24 +26,26 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     parser = Parser(
         prog="studio.py",
-        usage="%(prog)s [--folder FOLDER] [--port N] [--host HOST] [--password TEXT]",
-        description="Open a page to paint on.",
+        usage="%(prog)s [--folder FOLDER] [--port N] [--host HOST] [--password TEXT] [--jobs N]",
+        description="Serve a web page to paint on.",
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--folder", default="out", help="of the runs, shown on the page (default: out)"
+        "--folder", default="out", help="folder of the runs that the page shows (default: out)"
     )
     parser.add_argument(
-        "--port", default="7860", metavar="N", help="(default: 7860; 0: a free one)"
+        "--port", default="7860", metavar="N", help="port; 0: any free one (default: 7860)"
     )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen at; others than this machine's own need a password (default: "
+        help="address to listen on; any but this machine's own needs a password (default: "
         "127.0.0.1)",
     )
     parser.add_argument(
-        "--password", metavar="TEXT", help="of 8 characters or more; without, one is printed"
+        "--password",
+        metavar="TEXT",
+        help="password of 8 characters or more (default: one is made up and printed)",
     )
     parser.add_argument(
         "--jobs", default="1", metavar="N", help="runs painted at the same time (default: 1)"
@@ -55,8 +57,8 @@ def studio(options: argparse.Namespace, program: str) -> None:
     """Serve the page until it is interrupted.
 
     Args:
-        options: of the command line.
-        program: file that paints when it is started with `PAINT`.
+        options: those of the command line.
+        program: the file that paints when it is started with `PAINT`.
     """
     from style_transfer.studio.places import places_in
     from style_transfer.studio.server import Commands, address, serve
@@ -72,7 +74,7 @@ def studio(options: argparse.Namespace, program: str) -> None:
 
 
 def whole_number(text: str, option: str, smallest: int, largest: int) -> int:
-    """`text` as a whole number within bounds, or an InputError that names the option."""
+    """`text` as a whole number from `smallest` to `largest`; InputError names the option."""
     if text.isascii() and text.isdecimal() and smallest <= int(text[:9]) <= largest:
         return int(text)
     raise InputError(
@@ -81,7 +83,7 @@ def whole_number(text: str, option: str, smallest: int, largest: int) -> int:
 
 
 def paint(order: str, folder: str, objectives: Callable | None) -> int:
-    """Carry out an order of a studio; the process of a run."""
+    """Paint a run that the studio ordered, in this process."""
     import neural_style_transfer as script
     from style_transfer.studio.places import places_in
     from style_transfer.studio.runner import Script, carry_out
@@ -91,7 +93,7 @@ def paint(order: str, folder: str, objectives: Callable | None) -> int:
 
 
 def deepen(prefix: str, target: str) -> int:
-    """Write a run's last iteration as PNG of 16 bits a channel."""
+    """Write a run's last iteration as a PNG with 16 bits per channel."""
     from neural_style_transfer import make_render
     from style_transfer.studio.deep import write_deep
 
@@ -99,7 +101,7 @@ def deepen(prefix: str, target: str) -> int:
 
 
 def paint_by_networks() -> int:
-    """Paint by style networks, as the server asks on standard input."""
+    """Paint with style networks, as the server requests on standard input."""
     from fast_style_transfer import load_style
     from style_transfer.studio.networks import answer_requests
 
@@ -111,12 +113,12 @@ def main(
     objectives: Callable | None = None,
     program: str | os.PathLike = __file__,
 ) -> int:
-    """The command line.
+    """Run the command line.
 
     Args:
-        arguments: without the program's name; None takes those of the process.
-        objectives: as `neural_style_transfer.vgg_objectives`, the default.
-        program: the file whose main this is, which paints in processes of its own.
+        arguments: without the program's name; None takes the process's own.
+        objectives: replaces `neural_style_transfer.vgg_objectives`.
+        program: the file that calls this, started again for each run's process.
 
     Returns:
         An `ExitCode`.

@@ -2,11 +2,11 @@
 
     python video.py CLIP STYLE OUT.mp4 [options of neural_style_transfer.py]
 
-CLIP is a file that FFmpeg reads, a folder of numbered pictures, or an animated GIF, WebP or PNG.
+CLIP is a file that FFmpeg can read, a folder of numbered pictures, or an animated GIF, WebP or PNG.
 STYLE is a painting, or several, or the .keras file of a style network (fast_style_transfer.py). OUT
-ends in .mp4, .webm, .gif or .webp; otherwise it is a folder of PNG pictures. The first frame of
-each scene is painted as the script paints a photograph. Each frame after it starts from the one
-before, moved along the optical flow, and a temporal loss keeps what both show.
+ends in .mp4, .webm, .gif or .webp; otherwise it is a folder for PNG pictures. The first frame of
+each scene is painted as neural_style_transfer.py paints a photograph. Each later frame starts from
+the one before, warped along the optical flow, and a temporal loss preserves what both show.
 
 Ruder, Dosovitskiy and Brox, "Artistic style transfer for videos", arXiv 1604.08610.
 """
@@ -26,8 +26,6 @@ from style_transfer.video.choices import APPLICABLE, ClipChoices
 if TYPE_CHECKING:
     from style_transfer.video.clip_record import ClipRecord
 
-LARGEST_CRF = 63  # of VP9; H.264 takes up to 51
-
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
@@ -35,7 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="video.py",
         usage="%(prog)s CLIP STYLE [STYLE ...] OUT [options]",
         description="Repaint a clip in the manner of a painting, without flicker.",
-        epilog="Stopped? The same command goes on with the next frame.",
+        epilog="Stopped? Run the same command again: it continues with the next frame.",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
@@ -43,34 +41,32 @@ def make_parser() -> argparse.ArgumentParser:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="the clip, the painting or paintings or a style network, and the clip to be written",
+        help="the clip; the painting, paintings or style network; and the clip to write",
     )
     group = parser.add_argument_group("clip")
     group.add_argument(
         "--crf",
         type=whole_number,
         metavar="N",
-        help="quality of mp4 and webm: less is better (default: 18 for mp4, 24 for webm)",
+        help="quality of mp4 and webm: lower is better (default: 18 for mp4, 24 for webm)",
     )
     group.add_argument(
         "--dry_run",
         action="store_true",
-        help="paint the first frame, and estimate how long all of them take",
+        help="paint only the first frame, and estimate the time for all of them",
     )
     add_fields(group)
     run = parser.add_argument_group("run")
     run.add_argument("--preset", help="settings of a published system (default: default)")
     run.add_argument("--overwrite", action="store_true", help="replace an earlier clip")
-    run.add_argument(
-        "--force", action="store_true", help="paint even where the memory seems too small"
-    )
+    run.add_argument("--force", action="store_true", help="paint even if memory seems too small")
     run.add_argument(
         "--workers",
         metavar="N|auto",
         help="processes that paint scenes at the same time (default: 1)",
     )
     run.add_argument(
-        "--address", metavar="HOST:PORT|auto", help="of a Ray cluster, whose nodes are to paint"
+        "--address", metavar="HOST:PORT|auto", help="address of a Ray cluster whose nodes paint"
     )
     run.add_argument("--quiet", action="store_true", help="print nothing but errors")
     add_settings(parser, APPLICABLE)
@@ -78,7 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def add_fields(group: argparse._ArgumentGroup) -> None:
-    """Options for the fields of `ClipChoices`."""
+    """Add an option for each field of `ClipChoices`."""
     for name, item in ClipChoices.__dataclass_fields__.items():
         text = item.metadata["help"]
         if item.type is bool:
@@ -88,7 +84,7 @@ def add_fields(group: argparse._ArgumentGroup) -> None:
         group.add_argument(f"--{name}", metavar=METAVARS[item.type], help=text + default)
 
 
-def video(  # noqa: PLR0913 (its keywords are the choices of a user)
+def video(  # noqa: PLR0913 (its keywords are the user's choices)
     clip: str | os.PathLike,
     styles: str | os.PathLike | list,
     out: str | os.PathLike,
@@ -107,18 +103,18 @@ def video(  # noqa: PLR0913 (its keywords are the choices of a user)
     """Repaint a clip.
 
     Args:
-        clip: path; see the top of this file.
-        styles: path of a painting, or of a style network; or a list of paintings.
-        out: path of the clip to be written.
+        clip: path of the clip; see the top of this file.
+        styles: path of a painting or of a style network, or a list of paintings.
+        out: path of the clip to write.
         preset: a key of `presets.PRESETS`.
-        crf: quality of H.264 or VP9.
-        dry_run: paint the first frame only, and say how long all of them take.
+        crf: constant rate factor of H.264 or VP9; lower is better.
+        dry_run: paint only the first frame, and estimate the time for all of them.
         overwrite: replace an earlier clip.
-        force: paint even where the memory seems too small.
+        force: paint even if memory seems too small.
         workers: how many processes paint scenes at the same time; `auto` chooses.
-        address: of a Ray cluster.
+        address: the address of a Ray cluster.
         quiet: print nothing.
-        on_event: told of the events while frames are painted in this process, among them
+        on_event: called with the events of frames that are painted in this process, among them
             `style_transfer.video.progress.FrameDone`.
         **choices: fields of `ClipChoices` and of `Settings`.
 
@@ -126,25 +122,25 @@ def video(  # noqa: PLR0913 (its keywords are the choices of a user)
         The record that OUT_state/record.json holds.
 
     Raises:
-        InputError: an argument that cannot be used; nothing was painted.
-        StopRun: a listener, or a signal, stopped it; the same call goes on.
+        InputError: an argument cannot be used; nothing was painted.
+        StopRun: a listener, or a signal, stopped it; the same call continues it.
     """
     from style_transfer.presets import make_settings
     from style_transfer.video.choices import FIXED, check_settings
     from style_transfer.video.driver import Crew, paint_clip
     from style_transfer.video.opening import Order
-    from style_transfer.video.outputs import output_path
+    from style_transfer.video.outputs import check_crf, output_path
 
     own = {name: choices.pop(name) for name in ClipChoices.__dataclass_fields__ if name in choices}
     settings = make_settings(preset, **choices | FIXED)
     check_settings(settings, choices)
-    if crf is not None and not 0 <= crf <= LARGEST_CRF:
-        raise InputError(f"--crf: expected 0 to {LARGEST_CRF}. Received: {crf}")
+    path = output_path(out)
+    check_crf(path, crf)
     paths = [styles] if isinstance(styles, str | os.PathLike) else list(styles)
     order = Order(
         os.path.expanduser(os.fspath(clip)),  # noqa: PTH111 (as style_transfer.paths)
-        [os.path.expanduser(os.fspath(path)) for path in paths],  # noqa: PTH111
-        output_path(out),
+        [os.path.expanduser(os.fspath(style)) for style in paths],  # noqa: PTH111
+        path,
         preset,
         settings,
         ClipChoices(**own),
@@ -154,7 +150,7 @@ def video(  # noqa: PLR0913 (its keywords are the choices of a user)
 
 
 def make_script():
-    """The functions with which frames are painted."""
+    """The top-level functions with which `style_transfer.video` paints frames."""
     import preprocessing
     from evaluator import Evaluator
     from neural_style_transfer import minimize, transfer
@@ -183,14 +179,14 @@ def count_of(workers: int | str) -> int | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line.
+    """Run the command line.
 
     Args:
-        arguments: without the program's name; None takes those of the process.
+        arguments: without the program's name; None takes the process's own.
 
     Returns:
-        An `ExitCode`: 0; 2 for input that cannot be used; 1 where the run had to stop; 130 or 143
-        after Ctrl-C or SIGTERM.
+        An `ExitCode`: 0; 2 if the input cannot be used; 1 if the run had to stop; 130 or 143 after
+        Ctrl-C or SIGTERM.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
 
@@ -200,16 +196,16 @@ def main(arguments: list[str] | None = None) -> int:
         if len(paths) < 3:
             raise InputError(
                 "CLIP STYLE OUT: expected a clip, a painting or a style network, and the clip to "
-                f"be written. Received: {' '.join(paths) or 'nothing'}"
+                f"write. Received: {' '.join(paths) or 'nothing'}"
             )
-        warnings.simplefilter("ignore")  # what runs say to Python is told here
+        warnings.simplefilter("ignore")  # the listener prints what the runs warn of
         quiet = options.pop("quiet", False)
-        # A cluster chooses by its nodes, unless it is told how many.
+        # On a cluster, the number of nodes decides unless --workers is given.
         options.setdefault("workers", "auto" if "address" in options else 1)
         clip, *styles, out = paths
         video(clip, styles, out, quiet=quiet, on_event=on_event, **options)
 
-    return run_command("video.py", command, way_on="the same command goes on from here")
+    return run_command("video.py", command, way_on="run the same command again to continue")
 
 
 if __name__ == "__main__":

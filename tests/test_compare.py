@@ -159,7 +159,7 @@ def test_without_a_script_our_batch_stands_in(base, style, tmp_path, capsys):
     prefix = str(tmp_path / "it")
     arguments = [base, style, prefix, "--height", "32", "--iter", "1", "--weights", "random"]
     assert compare.main(arguments) == 0
-    assert "ours with --targets batch, instead" in capsys.readouterr().out
+    assert "this program with --targets batch, in its place" in capsys.readouterr().out
     assert Path(f"{prefix}_compare.png").exists()
     assert compare.main(arguments) == 2
     assert "--overwrite" in capsys.readouterr().err

@@ -140,7 +140,7 @@ def test_a_killed_training_goes_on_by_the_same_command(number, photos, painting,
         assert process.returncode == -signal.SIGKILL
     else:
         assert process.returncode == 128 + number
-        text = "fast_style_transfer.py: stopped; the same command goes on from here\n"
+        text = "fast_style_transfer.py: stopped; run the same command again to continue\n"
         assert errors == text
     ended = run(*command, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
