@@ -35,7 +35,10 @@ def here(*arguments) -> tuple[int, str, str]:
     """The same in this process, which has imported everything: (exit code, stdout, stderr)."""
     out, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-        code = video.main(list(map(str, arguments)))
+        try:
+            code = video.main(list(map(str, arguments)))
+        except SystemExit as end:  # of argparse
+            code = end.code
     return code, out.getvalue(), errors.getvalue()
 
 

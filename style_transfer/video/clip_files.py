@@ -107,8 +107,8 @@ def read_frame(path: Path) -> np.ndarray:
             return np.asarray(file.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
         raise InputError(
-            f"OUT: expected the painted frame {str(path)!r} as it was written, or --overwrite. "
-            f"Received: {error}"
+            f"OUT: expected the painted frame {str(path)!r} as it was written; without the file "
+            f"it is painted again. Received: {error}"
         ) from None
 
 
@@ -156,7 +156,7 @@ def check_free(files: ClipFiles, record: ClipRecord | None, overwrite: bool) -> 
         return
     if not overwrite:
         raise InputError(f"OUT: expected a new name, or --overwrite. {received}, which exists")
-    if record is None or digest_of(files.out) != record.out_sha256:
+    if record is None or digest_of(files.out) not in (record.out_sha256, record.replaces):
         raise InputError(
             f"OUT: expected no file but this program's. {received}, which {files.record} does not "
             "know; move it, or choose another name"

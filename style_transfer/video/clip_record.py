@@ -36,6 +36,8 @@ class ClipRecord:
         precision: of the network.
         versions: of libraries and processor, each time that the command began or went on.
         remarks: lines said about the inputs.
+        replaces: SHA-256 of an earlier clip at OUT, which this one is to replace; empty: none.
+        crf: of the clip written; None: its format's own.
         out_sha256: of the clip written; empty until it is whole.
     """
 
@@ -56,6 +58,8 @@ class ClipRecord:
     precision: str = ""
     versions: list[dict[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    replaces: str = ""
+    crf: int | None = None
     out_sha256: str = ""
 
     @property
@@ -67,16 +71,6 @@ class ClipRecord:
         """The frames of each scene."""
         ends = [*self.cuts[1:], len(self.numbers)]
         return [range(first, last) for first, last in zip(self.cuts, ends, strict=True)]
-
-    def asked(self) -> dict:
-        """What makes two commands the same one."""
-        pictures = [self.clip.sha256, *(style.sha256 for style in self.styles)]
-        return {
-            "settings": dataclasses.asdict(self.settings),
-            "choices": dataclasses.asdict(self.choices),
-            "pictures": pictures,
-            "size": [self.rows, self.columns],
-        }
 
     def to_json(self) -> str:
         """The text of the file."""

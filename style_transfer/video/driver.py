@@ -93,15 +93,20 @@ def paint_clip(
     check_free(files, files.read_record(), overwrite=True)  # what is in the way for good
     with locked(files):
         record, same = known_record(order, clip)
-        if record and same and not overwrite and digest_of(files.out) == record.out_sha256 != "":
-            _teller(crew)(f"{files.out} is whole already; --overwrite paints it again.")
-            return record
-        if record is None or not same or overwrite:
+        before = digest_of(files.out)
+        if record and same and before == record.out_sha256 != "":
+            if record.crf == crf and not overwrite:
+                _teller(crew)(f"{files.out} is whole already; --overwrite paints it again.")
+                return record
+            same = False
+        if record is None or not same:
             _check_new(files, record, overwrite)
             files.clear()
             record = new_record(order, clip, _teller(crew))
-            save(record, files)
-        return _paint(Job(order, crew, files, record), styles, crf, look)
+            record.replaces = before
+        record.crf = crf
+        save(record, files)
+        return _paint(Job(order, crew, files, record), styles, look)
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,7 @@ def _check_new(files: ClipFiles, record: ClipRecord | None, overwrite: bool) -> 
     )
 
 
-def _paint(job: Job, styles: list, crf: int | None, look: bool) -> ClipRecord:
+def _paint(job: Job, styles: list, look: bool) -> ClipRecord:
     record, files, crew = job.record, job.files, job.crew
     total, done = len(record.numbers), files.painted()
     with Status(total, len(done), crew.quiet) as status:
@@ -156,7 +161,7 @@ def _paint(job: Job, styles: list, crf: int | None, look: bool) -> ClipRecord:
             return record
         _paint_scenes(job, status)
         status.say(f"Writing {files.out} …")
-        _write(job, crf)
+        _write(job)
     return record
 
 
@@ -328,7 +333,7 @@ def _luggage(job: Job) -> Luggage:
     return Luggage(clip, styles, filters)
 
 
-def _write(job: Job, crf: int | None) -> None:
+def _write(job: Job) -> None:
     """Write the clip from its frames; they have served and go."""
     record, files = job.record, job.files
     sound = None
@@ -336,9 +341,13 @@ def _write(job: Job, crf: int | None) -> None:
         form = FORMATS.get(files.out.suffix.lower())
         found = _sound(job)
         sound = found if form and found.codec in form.sound else None
-    write_clip(files.out, partial(_rendered, job), record.timing, crf, sound)
-    record.out_sha256 = digest_of(files.out)
-    save(record, files)
+
+    def known(unfinished: Path) -> None:
+        # Before the clip is in its place: whenever the program is killed, it knows its own file.
+        record.out_sha256 = digest_of(unfinished)
+        save(record, files)
+
+    write_clip(files.out, partial(_rendered, job), record.timing, record.crf, sound, known)
     files.clear(record=False)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from style_transfer.errors import InputError
+from style_transfer.feedforward.about import about_of_file
 from style_transfer.parsing import parse_blend
 from style_transfer.paths import existing_file, sha256_of_file
 from style_transfer.pictures import Picture, load_picture
@@ -79,6 +80,8 @@ def check_styles(order: Order) -> list[Picture]:
             "STYLE: expected paintings, or one style network. "
             f"Received: {len(order.styles)}, among them {networks[0]!r}"
         )
+    for network in networks:
+        about_of_file(Path(network), "STYLE")
     parse_blend(order.settings.style_blend, len(order.styles))
     return [] if networks else [load_picture(style, "STYLE") for style in order.styles]
 

@@ -38,6 +38,7 @@ class Format:
         pixels: FFmpeg's name of the pixel format.
         unit: seconds in one step of its times; None: any.
         crf: quality unless --crf says otherwise; None: it has none.
+        largest_crf: that the encoder takes.
         sound: codecs of sound that it can hold.
         options: of the encoder.
         container_options: of the container.
@@ -48,6 +49,7 @@ class Format:
     pixels: str
     unit: Fraction | None = None
     crf: int | None = None
+    largest_crf: int = 0
     sound: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
     container_options: tuple[tuple[str, str], ...] = ()
@@ -59,6 +61,7 @@ FORMATS = {
         "libx264",
         "yuv420p",
         crf=18,
+        largest_crf=51,
         sound=("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"),
         options=(("preset", "slow"), ("threads", "1")),
         container_options=(("movflags", "+faststart"),),
@@ -69,6 +72,7 @@ FORMATS = {
         "yuv420p",
         unit=Fraction(1, 1000),
         crf=24,
+        largest_crf=63,
         sound=("opus", "vorbis"),
         options=(("b", "0"), ("deadline", "good"), ("cpu-used", "2"), ("threads", "1")),
     ),
@@ -100,13 +104,31 @@ def output_path(out: str | os.PathLike) -> Path:
     return path
 
 
+def check_crf(path: Path, crf: int | None) -> None:
+    """InputError where a clip at this path has no such quality."""
+    form = FORMATS.get(path.suffix.lower())
+    if crf is None or (form and form.crf and 0 <= crf <= form.largest_crf):
+        return
+    if form and form.crf:
+        raise InputError(
+            f"--crf: expected 0 to {form.largest_crf} for {path.suffix}. Received: {crf}"
+        )
+    endings = " or ".join(ending for ending, form in FORMATS.items() if form.crf)
+    raise InputError(f"--crf: expected with an OUT that ends in {endings}. Received: {crf}")
+
+
 def is_folder(path: Path) -> bool:
     """Whether a clip at this path is a folder of PNG pictures."""
     return path.suffix.lower() not in FORMATS
 
 
 def write_clip(
-    path: Path, frames: Frames, timing: Timing, crf: int | None = None, sound: Sound | None = None
+    path: Path,
+    frames: Frames,
+    timing: Timing,
+    crf: int | None = None,
+    sound: Sound | None = None,
+    whole: Callable[[Path], object] = lambda unfinished: None,
 ) -> None:
     """Write a clip that appears at `path` only when it is complete.
 
@@ -116,6 +138,7 @@ def write_clip(
         timing: exact in MP4; in milliseconds in WebM and WebP, in hundredths of a second in GIF.
         crf: of H.264 or VP9; None: the format's.
         sound: copied into the clip; None: it is silent.
+        whole: called with the path of the complete clip before it takes its place.
 
     Raises:
         OSError: the disk is full, the folder is gone, …; `path` is then as it was before.
@@ -124,8 +147,6 @@ def write_clip(
     try:
         if is_folder(path):
             _write_folder(temporary, frames)
-            if path.exists():
-                shutil.rmtree(path)  # ours: the caller has checked
         else:
             form = FORMATS[path.suffix.lower()]
             timing, frames = _in_steps_of(form.unit, timing, frames, SHORTEST.get(path.suffix, 1))
@@ -135,10 +156,23 @@ def write_clip(
                 _write_film(temporary, form, frames, timing, crf, sound)
             if form.container == "webp":
                 end_at(temporary, timing.end - timing.times[0])
-        temporary.replace(path)
+        whole(temporary)
+        _put_in_place(temporary, path)
     except BaseException:
         _remove(temporary)
         raise
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Let a clip take its place; of an earlier folder there, the caller knows that it may go."""
+    if not path.is_dir():
+        temporary.replace(path)
+        return
+    earlier = path.with_name(path.name + ".replaced" + TEMPORARY)
+    _remove(earlier)
+    path.replace(earlier)
+    temporary.replace(path)
+    _remove(earlier)
 
 
 def _remove(path: Path) -> None:
