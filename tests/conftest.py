@@ -1,5 +1,6 @@
 """Small pictures made for the tests, and filters to look at them with."""
 
+import dataclasses
 import functools
 import importlib.util
 import os
@@ -118,3 +119,46 @@ def atelier(tmp_path, monkeypatch):
     made.painter.start()
     yield made
     made.painter.close()
+
+
+@pytest.fixture(scope="session")
+def extractor(filters):
+    """Extractors by network, layers, pooling and taps, each built once."""
+    from style_transfer.network import feature_extractor
+    from style_transfer.parsing import layers_in_use
+    from style_transfer.vgg import Filters
+
+    built = {}
+
+    def build(settings):
+        layers = layers_in_use(settings)
+        key = settings.network, settings.pooling, settings.taps, *layers
+        if key not in built:
+            # The reference's edges are of zeros, as VGG was trained.
+            built[key] = feature_extractor(
+                Filters(settings.network, filters[settings.network]),
+                dataclasses.replace(settings, borders="zeros"),
+                "float32",
+            )
+        return built[key]
+
+    return build
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """photos/ with a, b and c, paintings/ with x and y; out/ is not there yet."""
+    for kind, names, seed in (("photos", "abc", 1), ("paintings", "xy", 20)):
+        (tmp_path / kind).mkdir()
+        for number, name in enumerate(names):
+            draw(40, 50 + 2 * number, seed + number).save(tmp_path / kind / f"{name}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def two_blocks(monkeypatch):
+    """Sheets over the first two of VGG's blocks, for time's sake."""
+    from recipes import reconstruct_layers, weight_grid
+
+    monkeypatch.setattr(reconstruct_layers, "BLOCKS", range(1, 3))
+    monkeypatch.setattr(weight_grid, "BLOCKS", range(1, 3))

@@ -1,14 +1,13 @@
 """Tiles wherever they are computed: kept through a kill, on several nodes, one of which is lost."""
 
-import importlib.util
 import shutil
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cluster_work import answer, with_ray
 from numpy.testing import assert_array_equal
-from test_cluster import answer
 from test_tiles import SHALLOW, images_of, network_for
 
 from style_transfer import backends
@@ -19,7 +18,6 @@ from style_transfer.tile_map import Tiling
 from style_transfer.tiled_targets import make_tiled_targets
 from style_transfer.tiles import make_tiled_objective
 
-with_ray = pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs ray")
 TILES = 12  # of the picture below
 
 
