@@ -6,7 +6,8 @@ JAX ?= jax==0.10.2
 BIN = .venv/bin
 PYTEST = -m pytest -q --dist worksteal --maxprocesses 4 --numprocesses
 # Tests that start the program over and over; the others take a minute or two.
-SLOW = resume faults backend_command script recipes compare situations filter_sources streams notebook gallery tiles fast studio_runs studio_server \
+SLOW = resume faults backend_command script script_choices script_original script_pictures recipes recipes_command recipes_sheet \
+	compare situations filter_sources streams notebook gallery gallery_workers tiles fast studio_runs studio_server \
 	studio_browser docs_notebook tile_map
 
 # Of the page; and of pictures, with the Pillow that Gradio wants.
