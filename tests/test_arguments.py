@@ -82,7 +82,7 @@ def test_a_negative_number_is_a_value_and_no_option():
         ["--from_iteration", "x", "--resume", "p"],
     ],
 )
-def test_an_unknown_or_incomplete_option_ends_with_one_line_and_code_2(arguments, capsys):
+def test_an_unknown_or_incomplete_option_is_one_line(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         parse([*PATHS, *arguments])
     out, err = capsys.readouterr()

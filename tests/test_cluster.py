@@ -24,7 +24,7 @@ def test_in_process_items_are_answered_in_turn_without_ray():
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, check=True)
 
 
-def test_in_process_the_worker_is_made_once_and_items_are_taken_one_by_one():
+def test_in_process_one_worker_takes_items_one_by_one():
     made, taken = [], []
 
     def make_worker():

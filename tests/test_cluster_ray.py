@@ -69,7 +69,7 @@ def test_local_failures_are_told_as_in_process(local):
     failures_of(local)
 
 
-def test_local_a_value_that_cannot_be_sent_is_that_items_failure(local):
+def test_local_an_unsendable_value_is_its_items_failure(local):
     first, second = local.map_in_order(["lock", 1])
     assert first.failure.message.startswith("lock: TypeError: ")
     np.testing.assert_array_equal(second.value, expected(1))
@@ -109,7 +109,7 @@ def test_local_items_are_taken_as_they_are_needed(local):
         assert taken <= done + 1 + 2 * local.count + 1
 
 
-def test_local_a_map_given_up_leaves_the_workers_for_the_next(local):
+def test_local_a_map_given_up_leaves_its_workers(local):
     outcomes = local.map([(item, 0.1) for item in range(20)])
     next(outcomes)
     outcomes.close()
@@ -248,7 +248,7 @@ def test_cores_a_worker(nodes, workers, cores):
 
 
 @with_ray
-def test_a_cluster_where_workers_cannot_start_and_a_node_is_removed(temporary):
+def test_on_a_cluster_workers_fail_and_a_node_is_lost(temporary):
     code = """
         import os, sys, time
         from ray.cluster_utils import Cluster

@@ -247,7 +247,7 @@ def test_a_script_is_no_place_for_results(base, style, tmp_path, capsys):
     assert script.read_text() == "# vgg19"
 
 
-def test_filters_for_another_input_than_the_original_s_are_refused(base, tmp_path, monkeypatch):
+def test_filters_for_another_input_are_refused(base, tmp_path, monkeypatch):
     from style_transfer import filters
 
     task = compare.Task(make_settings(), compare.Choices(), tmp_path / "it", tmp_path)

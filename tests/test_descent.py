@@ -71,7 +71,7 @@ def test_steps_are_those_of_adam():
     assert_allclose(descent.best, mean, atol=1e-3)
 
 
-def test_moments_carried_over_are_those_of_the_larger_picture():
+def test_moments_are_carried_over_enlarged():
     """A gradient that is the same picture, larger, has moments that are the same, larger."""
     small, large = Descent(None, np.zeros((1, 8, 8, 3), np.float32), 4), None
     small.snapshot.arrays["first"][:] = 0.4

@@ -42,7 +42,7 @@ def test_one_evaluation_answers_for_loss_and_gradient(bowl):
     assert len(bowl.asked) == evaluator.evaluations == 1
 
 
-def test_the_gradient_at_another_place_is_not_that_of_the_last_one(bowl):
+def test_another_image_gets_a_gradient_of_its_own(bowl):
     evaluator = Evaluator(bowl, np.zeros(SHAPE, np.float32))
     evaluator.loss(np.zeros(36))
     assert_allclose(evaluator.grads(np.ones(36)), 2 * (1 - GOAL.ravel()), rtol=1e-6)
@@ -128,13 +128,13 @@ def waves():
     return Evaluator(objective, start, precondition=0.5)
 
 
-def test_the_optimizer_starts_at_the_image_whatever_its_variables(waves, bowl):
+def test_the_optimizer_starts_at_the_image(waves, bowl):
     assert_allclose(waves.image_at(waves.start), waves.best, rtol=1e-6)
     pixels = Evaluator(bowl, GOAL)
     assert_allclose(pixels.image_at(pixels.start), GOAL)
 
 
-def test_a_wave_of_four_times_the_frequency_moves_the_image_half_as_much(waves):
+def test_four_times_the_frequency_moves_half_as_much(waves):
     def moved(cycles):
         wave = np.cos(2 * np.pi * cycles * np.arange(12) / 12)[None, :, None, None]
         wave = np.broadcast_to(wave, WIDE)
@@ -146,7 +146,7 @@ def test_a_wave_of_four_times_the_frequency_moves_the_image_half_as_much(waves):
     assert moved(1) == pytest.approx(2 * moved(4), rel=1e-4)
 
 
-def test_white_noise_keeps_its_size_in_the_optimizer_s_variables():
+def test_white_noise_keeps_its_size_in_the_variables():
     evaluator = Evaluator(
         lambda image: None, np.zeros((1, 64, 64, 3), np.float32), precondition=0.3
     )

@@ -41,7 +41,7 @@ def disk_full_while_writing(light: Light, prefix: Path, fault: dict, reason: str
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_file_that_cannot_be_written_ends_the_run_with_all_saved_intact(light, file):
+def test_a_failed_write_leaves_all_that_is_saved_intact(light, file):
     prefix = light.prefix()
     disk_full_while_writing(
         light, prefix, {**FILES[file], "do": "limit files"}, "[Errno 27] File too large"
@@ -74,7 +74,7 @@ def test_a_full_disk_ends_the_run_with_all_saved_intact(light, small_disk, file)
     shutil.rmtree(prefix.parent)
 
 
-def test_a_disk_full_from_the_start_says_that_nothing_was_saved(light):
+def test_a_full_disk_says_that_nothing_was_saved(light):
     prefix = light.prefix()
     fault = {"open": "run.json.unfinished", "nth": 1, "do": "limit files"}
     code, _, errors = light.begin(fault, prefix)
@@ -125,7 +125,7 @@ def with_other_question(record: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", ["foreign", "missing", "of another machine"])
-def test_without_its_journal_a_run_goes_on_from_the_last_image_and_says_so(light, damage):
+def test_without_its_journal_a_run_goes_on_and_says_so(light, damage):
     prefix = light.killed()
     done = len(load_record(prefix).iterations)
     assert done >= 2
@@ -152,7 +152,7 @@ def test_without_its_journal_a_run_goes_on_from_the_last_image_and_says_so(light
     assert again.total == pytest.approx(iterations[1].total, rel=1e-6)
 
 
-def test_a_journal_of_another_machine_before_the_first_image_begins_again(light):
+def test_a_journal_of_another_machine_begins_again(light):
     prefix = light.killed(evaluation=5)
     journal = Path(f"{prefix}_state/journal")
     header, records = journal_parts(journal)
@@ -164,7 +164,7 @@ def test_a_journal_of_another_machine_before_the_first_image_begins_again(light)
 
 @pytest.mark.parametrize("file", ["run.json", "run_state/iteration_0.npy"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "foreign"])
-def test_a_damaged_record_or_image_is_refused_and_nothing_touched(light, file, damage):
+def test_a_damaged_record_or_image_is_refused(light, file, damage):
     prefix = light.prefix()
     light.begin({"evaluation": 25, "do": "kill"}, prefix)
     path = prefix.parent / file
@@ -194,7 +194,7 @@ def test_a_folder_that_vanishes_ends_the_run_with_a_line(light):
 
 
 @pytest.mark.parametrize("term", ["content", "style", "total_variation", "gradient"])
-def test_a_loss_that_is_no_number_stops_the_run_with_its_name(light, term):
+def test_a_loss_that_is_no_number_stops_the_run(light, term):
     prefix = light.prefix()
     code, _, errors = light.begin({"evaluation": 25, "do": term}, prefix)
     assert code == 1
@@ -218,7 +218,7 @@ def test_a_clock_that_runs_backwards_changes_nothing(light):
 
 
 @pytest.mark.parametrize("resumed", [False, True], ids=["new", "resumed"])
-def test_a_second_process_on_a_prefix_is_refused_and_the_first_unharmed(light, resumed):
+def test_a_second_process_on_a_prefix_is_refused(light, resumed):
     prefix = light.prefix()
     light.start({"sleep": 0.1}, light.base, light.style, prefix, *SCALES)
     while not Path(f"{prefix}.json").exists():

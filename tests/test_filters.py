@@ -75,7 +75,7 @@ def test_a_resume_has_the_filters_that_the_run_began_with(weights, home, tmp_pat
     )
 
 
-def test_auto_that_chose_fitted_stays_with_them_once_imagenet_s_are_there(home, tmp_path):
+def test_auto_that_chose_fitted_filters_stays_with_them(home, tmp_path):
     settings = make_settings(**FEW)
     shutil.move(home, tmp_path / "away")
     first = load_filters("auto", settings, IMAGES, quiet)
@@ -127,7 +127,7 @@ def test_a_file_that_moved_is_found(place, home, tmp_path, monkeypatch):
     )
 
 
-def test_a_changed_file_is_refused_unless_the_old_one_is_found_elsewhere(home, tmp_path):
+def test_a_changed_file_is_refused_without_the_old_one(home, tmp_path):
     settings = make_settings(**FEW)
     file = tmp_path / "f.npz"
     write_npz(file, few())

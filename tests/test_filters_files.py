@@ -256,7 +256,7 @@ def test_arrays_of_other_types_are_refused(tmp_path):
     assert "damaged" in refused(tmp_path / "f.npz")
 
 
-def test_a_zip_without_arrays_and_an_hdf5_of_something_else_lack_the_layers(tmp_path):
+def test_a_zip_or_hdf5_of_something_else_lacks_the_layers(tmp_path):
     with zipfile.ZipFile(tmp_path / "f.npz", "w") as file:
         file.writestr("letter.txt", "Dear reader")
     assert "lacks block1_conv1/kernel" in refused(tmp_path / "f.npz")

@@ -43,7 +43,7 @@ def test_made_filters_are_the_same_bytes_for_the_same_seed(source):
         assert first.arrays[layer][1].tobytes() == second.arrays[layer][1].tobytes()
 
 
-def test_random_filters_have_he_s_variance_and_another_seed_gives_others():
+def test_random_filters_have_hes_variance():
     first = random_filters("vgg19", LAYERS, seed=0)
     other = random_filters("vgg19", LAYERS, seed=1)
     for name in LAYERS:
@@ -102,7 +102,7 @@ RESPONSES = {"block1_conv1": 64, "block1_conv2": 64, "block2_conv2": 256, "block
 
 
 @pytest.mark.parametrize("layer", RESPONSES)
-def test_fitted_filters_answer_about_as_loud_as_vgg_s_and_with_mean_0(layer, fitted):
+def test_fitted_filters_are_about_as_loud_as_vggs(layer, fitted):
     filters, pictures = fitted
     kernel, bias = filters[layer]
     patches = patches_before(layer, filters, pictures)
@@ -117,7 +117,7 @@ def test_fitted_filters_answer_about_as_loud_as_vgg_s_and_with_mean_0(layer, fit
 
 @pytest.mark.parametrize("pooling", ["average", "max", "l2"])
 @pytest.mark.parametrize("borders, border", [("repeated", "edge"), ("zeros", "constant")])
-def test_filters_are_fitted_to_what_the_network_will_show_them(pooling, borders, border):
+def test_filters_are_fitted_to_what_they_will_see(pooling, borders, border):
     pictures = [image(48, 40, seed) for seed in (1, 2)]
     settings = make_settings(pooling=pooling, borders=borders)
     layers = [*LAYERS, "block2_conv2", "block3_conv1"]
@@ -130,7 +130,7 @@ def test_filters_are_fitted_to_what_the_network_will_show_them(pooling, borders,
     assert_allclose(response.mean(axis=0) / 256, 0, atol=1e-3)
 
 
-def test_fitted_filters_fit_the_network_that_a_system_s_weights_were_made_for():
+def test_fitted_filters_fit_the_systems_network():
     pictures = [image(48, 40, seed) for seed in (1, 2)]
     loud, soft = (
         load("fitted", make_settings(loss_scale=scale, **FEW), pictures)[0]
@@ -182,7 +182,7 @@ def test_filters_fitted_to_flat_pictures_are_finite():
 
 
 @pytest.mark.parametrize("rows, size", [(400, 90), (150, 300)])
-def test_leading_components_span_what_a_full_decomposition_finds(rows, size):
+def test_leading_components_are_those_of_the_svd(rows, size):
     rng = np.random.default_rng(1)
     # Variances falling off as those of picture patches do.
     mixing = rng.normal(size=(size, size)) * np.arange(1, size + 1)[:, None] ** -1.0

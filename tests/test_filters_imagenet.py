@@ -103,7 +103,7 @@ def unavailable(request, cache, tmp_path, monkeypatch):
         monkeypatch.setattr(urllib.request, "urlopen", hang)
 
 
-def test_without_imagenet_s_filters_auto_says_in_one_line_that_fitted_ones_are_used(unavailable):
+def test_auto_says_in_one_line_that_it_fits_filters(unavailable):
     said = Said()
     filters, about = load("auto", said)
     assert about.source == "fitted" and about.file is None
@@ -114,7 +114,7 @@ def test_without_imagenet_s_filters_auto_says_in_one_line_that_fitted_ones_are_u
     assert_array_equal(filters.arrays["block2_conv1"][0], expected.arrays["block2_conv1"][0])
 
 
-def test_without_imagenet_s_filters_asking_for_them_is_an_error(unavailable):
+def test_asking_for_missing_imagenet_filters_is_an_error(unavailable):
     with pytest.raises(InputError) as error:
         load("imagenet")
     message = str(error.value)
@@ -152,7 +152,7 @@ def server(cache, monkeypatch):
 URLOPEN = urllib.request.urlopen
 
 
-def test_imagenet_s_filters_are_downloaded_into_keras_s_cache(server, cache, tmp_path, capsys):
+def test_imagenets_filters_are_downloaded_to_the_cache(server, cache, tmp_path, capsys):
     def answer(request):
         request.send_response(200)
         request.end_headers()
@@ -199,9 +199,7 @@ def nonsense(request):
 
 
 @pytest.mark.parametrize("answer", [stall, gone, cut, other, nonsense])
-def test_a_download_that_fails_is_an_error_and_leaves_no_file_that_would_be_used(
-    answer, server, cache
-):
+def test_a_failed_download_leaves_no_file_to_be_used(answer, server, cache):
     server.answer, before = answer, socket.getdefaulttimeout()
     with pytest.raises(InputError, match="^--weights: expected ImageNet's filters"):
         load("imagenet", Said())

@@ -78,7 +78,7 @@ def test_normalizing_twice_changes_nothing_more():
             assert_allclose(a, b, rtol=1e-2, atol=1e-5 * np.abs(a).max())
 
 
-def test_features_before_the_relu_are_normalized_by_those_after_it():
+def test_features_before_the_relu_are_normalized_after_it():
     few = Filters("vgg19", {layer: drawn()[layer] for layer in DEEP})
     settings = make_settings()
     images = [image(20, 20, seed=1)]

@@ -76,7 +76,7 @@ def caffe_state(network, order):
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("order", ["BGR", "RGB"])
 @pytest.mark.parametrize("network", ["vgg16", "vgg19"])
-def test_caffe_s_filters_are_recognized_in_torchvision_s_names(network, order, dtype, tmp_path):
+def test_caffes_filters_are_known_in_torchvisions_names(network, order, dtype, tmp_path):
     import torch
 
     tensors = {
@@ -151,7 +151,7 @@ def test_the_real_filters_are_caffe_s():
 
 @with_torch
 @pytest.mark.parametrize("kind", ["torch", "caffe"])
-def test_features_are_those_that_pytorch_computes_from_the_file(kind, tmp_path):
+def test_features_are_those_of_pytorch(kind, tmp_path):
     import torch
     from torch.nn.functional import conv2d, max_pool2d
 

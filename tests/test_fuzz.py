@@ -280,7 +280,7 @@ CONFIG = SOURCE / "src" / "backend" / "config.py"
 
 @fuzzed
 @given(CONFIGURATIONS.map(json.dumps).map(str.encode) | st.binary(max_size=60))
-def test_a_configuration_of_keras_is_taken_or_refused_in_one_line(tmp_path_factory, content):
+def test_a_keras_json_is_taken_or_refused_in_one_line(tmp_path_factory, content):
     """Keras's own config.py is executed with it; its faults are told in one line."""
     home = tmp_path_factory.getbasetemp() / "keras home"
     home.mkdir(exist_ok=True)

@@ -45,7 +45,7 @@ def test_each_cell_is_the_picture_and_record_of_the_script(folders):
     assert results(folders / "photos") | results(folders / "paintings") == sources_before
 
 
-def test_the_same_command_paints_only_what_is_missing_or_changed(folders):
+def test_the_same_command_paints_what_is_missing_or_changed(folders):
     paint(folders)
     before = results(folders / "out")
     assert paint(folders)[1] == 0
@@ -77,7 +77,7 @@ def test_filters_that_changed_paint_all_again(folders, filters_file, tmp_path):
 
 
 @pytest.mark.parametrize("after", [1, 7, 23])
-def test_stopped_and_started_again_nothing_is_evaluated_twice(folders, after):
+def test_started_again_nothing_is_evaluated_twice(folders, after):
     count = Count(stop_after=after)
     with pytest.raises(StopRun):
         paint(folders, count=count)
@@ -99,7 +99,7 @@ def test_a_cell_with_a_lost_state_is_painted_again(folders):
     assert results(folders / "out") == results(folders / "whole")
 
 
-def test_a_worker_killed_as_it_began_a_cell_leaves_nothing_in_the_way(folders):
+def test_a_worker_killed_early_leaves_nothing_in_the_way(folders):
     state = folders / "out" / "a--x_state"
     state.mkdir(parents=True)
     for name in ("lock", "about.txt.unfinished"):
@@ -225,7 +225,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_and_asks_for_nothing_from_elsewhere(folders):
+def test_the_page_asks_for_nothing_from_elsewhere(folders):
     (folders / "photos" / "c.png").rename(folders / "photos" / 'c <&"> ü 100%.png')
     (folders / "photos" / "e.png").write_bytes(b"no picture")
     paint(folders)

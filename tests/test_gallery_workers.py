@@ -138,7 +138,7 @@ def workers_of(parent):
 
 
 @with_ray
-def test_two_processes_paint_the_same_bytes_though_workers_are_killed(folders, counting):
+def test_killed_workers_change_no_byte(folders, counting):
     environment, count = counting
     process = run(folders, "--workers", "2", code=COUNTING, env=environment | {"SLEEP": "0.3"})
     wait_for(lambda: count.stat().st_size >= 2)

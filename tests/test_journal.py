@@ -50,7 +50,7 @@ def test_a_journal_gives_the_answers_in_order_and_then_none(tmp_path):
     journal.close()
 
 
-def test_a_journal_is_in_the_systems_hands_after_every_answer(tmp_path):
+def test_each_answer_is_in_the_systems_hands_at_once(tmp_path):
     journal = Journal(tmp_path / "journal", "this")
     sizes = []
     for number, (terms, gradient, seconds) in enumerate(ANSWERS):
@@ -61,7 +61,7 @@ def test_a_journal_is_in_the_systems_hands_after_every_answer(tmp_path):
     assert (tmp_path / "journal").stat().st_size == sizes[2]
 
 
-def test_a_journal_cut_anywhere_gives_its_whole_answers_and_goes_on(tmp_path):
+def test_a_journal_cut_anywhere_gives_its_whole_answers(tmp_path):
     path = tmp_path / "journal"
     whole = written_journal(path)
     header = whole.index(b"\n") + 1
@@ -80,7 +80,7 @@ def test_a_journal_cut_anywhere_gives_its_whole_answers_and_goes_on(tmp_path):
         assert path.read_bytes() == whole
 
 
-def test_a_flipped_bit_ends_a_journal_before_the_answer_it_is_in(tmp_path):
+def test_a_flipped_bit_ends_a_journal_before_its_answer(tmp_path):
     path = tmp_path / "journal"
     whole = written_journal(path)
     header = whole.index(b"\n") + 1

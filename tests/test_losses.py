@@ -156,7 +156,7 @@ def test_many_zeros_match_as_by_sorting():
 
 
 @pytest.mark.parametrize("value", [0, -7.25, 1e4, 1e-7])
-def test_a_constant_channel_gets_the_style_s_median_and_any_channel_a_constant_style(value):
+def test_constant_channels_and_styles_are_matched(value):
     rng = np.random.default_rng(10)
     constant, other = np.full((500, 1), value), rng.normal(5, 2, (800, 1))
     found = matched(constant, other)

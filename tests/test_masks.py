@@ -47,7 +47,7 @@ def compressed(picture, **options):
     return Image.open(file)
 
 
-def test_regions_are_the_colors_of_a_mask_at_a_size_by_nearest_neighbor(tmp_path):
+def test_regions_are_a_masks_colors_by_nearest_neighbor(tmp_path):
     path = save_mask(tmp_path / "mask.png", striped((20, 30), RED, BLUE, GREEN))
     masks = load_masks(path, [path])
     assert masks.remarks == () and masks.unpainted == ()
@@ -59,7 +59,7 @@ def test_regions_are_the_colors_of_a_mask_at_a_size_by_nearest_neighbor(tmp_path
             assert_array_equal(found[color], np.broadcast_to(column == number, size))
 
 
-def test_every_color_of_the_content_s_mask_must_be_in_a_style_s(tmp_path):
+def test_each_color_of_the_contents_mask_is_in_a_styles(tmp_path):
     content = save_mask(tmp_path / "content.png", striped((20, 30), RED, BLUE, GREEN))
     one = save_mask(tmp_path / "one.png", striped((16, 16), RED))
     two = save_mask(tmp_path / "two.png", striped((40, 16), (1, 2, 3), BLUE))

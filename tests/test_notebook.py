@@ -141,7 +141,7 @@ def test_a_run_stopped_from_python_goes_on(error, base, style, tmp_path):
     assert picture.tobytes() == whole.tobytes() and record.status == "finished"
 
 
-def test_a_run_of_pictures_in_memory_goes_on_also_when_it_was_moved(tmp_path):
+def test_a_moved_run_of_pictures_in_memory_goes_on(tmp_path):
     content, painting, start = (draw(40, 56, seed) for seed in (1, 2, 3))
     chosen = {**QUICK, "init": start, "objectives": light_objectives}
     whole, _ = transfer(content, np.asarray(painting), **chosen)
@@ -185,7 +185,7 @@ def test_pictures_moved_elsewhere_are_named(base, style, tmp_path):
     assert picture.tobytes() == whole.tobytes()
 
 
-def test_a_new_run_of_pictures_in_memory_that_cannot_begin_leaves_the_earlier_one(tmp_path):
+def test_a_run_that_cannot_begin_leaves_the_earlier_one(tmp_path):
     prefix = tmp_path / "run"
     content, painting = draw(40, 56, 1), draw(48, 36, 2)
     transfer(content, painting, prefix, objectives=light_objectives, **QUICK)

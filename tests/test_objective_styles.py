@@ -131,7 +131,7 @@ def test_style_gradient_is_the_finite_difference(filters, extractor, style_loss)
     assert_slopes_agree(loss, image, gradient, 1e-3)
 
 
-def test_histogram_gradient_takes_matched_features_as_constant(filters, extractor):
+def test_histogram_gradient_takes_matches_as_constant(filters, extractor):
     settings = make_settings(
         style_loss="histogram",
         loss_scale="keras",

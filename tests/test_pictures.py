@@ -27,7 +27,7 @@ UPRIGHT = {
 
 @pytest.mark.parametrize("name", ["picture.png", "picture.tif", "lzw.tif", "lossless.webp"])
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_a_picture_stands_upright_whatever_its_exif_orientation(orientation, name, tmp_path):
+def test_a_picture_stands_upright(orientation, name, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lzw.tif": {"compression": "tiff_lzw"}, "lossless.webp": {"lossless": True}}
@@ -108,7 +108,7 @@ def test_an_array_is_the_picture_that_pillow_makes_of_it(array):
     assert (found.alpha is None) == (array.shape[-1] != 4)
 
 
-def test_pictures_from_memory_are_known_by_mode_size_and_pixels():
+def test_pictures_in_memory_are_known_by_size_and_pixels():
     sources = [
         PIXELS,
         PIXELS.reshape(30, 24, 3),
@@ -154,7 +154,7 @@ def test_anything_else_is_refused_by_its_type(source, received):
     assert str(error.value).split("Received: ")[1].endswith(received)
 
 
-def test_a_damaged_file_that_pillow_has_opened_is_refused_in_one_line(tmp_path):
+def test_a_damaged_file_that_pillow_opened_is_refused(tmp_path):
     draw(64, 64, seed=1).save(tmp_path / "whole.bmp")
     (tmp_path / "picture.bmp").write_bytes((tmp_path / "whole.bmp").read_bytes()[:6000])
     with Image.open(tmp_path / "picture.bmp") as file, pytest.raises(InputError) as error:

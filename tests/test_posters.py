@@ -90,7 +90,7 @@ def painted(folder, prefix, **choices):
     return transfer(*files, folder / prefix, objectives=light_objectives, **choices)
 
 
-def test_a_prefix_that_ends_in_jpg_gives_jpegs_with_dots_an_inch(_named):
+def test_a_prefix_in_jpg_gives_jpegs_with_dots_an_inch(_named):
     painted(_named, "out/cat.jpg", dpi=150, quality=80)
     names = sorted(path.name for path in (_named / "out").iterdir() if path.is_file())
     assert names == ["cat.jpg", "cat.json", "cat_at_iteration_0.jpg", "cat_at_iteration_1.jpg"]

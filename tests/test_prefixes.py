@@ -80,7 +80,7 @@ def test_somebody_else_s_file_is_not_overwritten(tmp_path, name):
     assert path.read_bytes() == b"somebody's own"
 
 
-def test_a_picture_saved_again_by_another_program_is_not_overwritten(prefix):
+def test_a_picture_saved_by_another_program_is_kept(prefix):
     path = f"{prefix}_at_iteration_1.png"
     with Image.open(path) as picture:
         picture.load()
@@ -129,7 +129,7 @@ with locked(RunFiles(Path(sys.argv[1]))):
 """
 
 
-def test_a_prefix_is_refused_while_another_process_holds_it_and_no_longer(prefix):
+def test_a_prefix_is_refused_while_another_holds_it(prefix):
     files = RunFiles(Path(prefix))
     command = [sys.executable, "-c", HOLDER, prefix]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as holder:

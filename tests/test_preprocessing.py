@@ -67,7 +67,7 @@ def test_the_width_is_rounded_as_in_the_original(width, height, rows):
 
 @pytest.mark.parametrize("scale", [1, 0.5, 2])
 @pytest.mark.parametrize("size", [(100, 50), (64, 300)])
-def test_a_style_picture_has_the_content_s_area_times_scale_squared(size, scale):
+def test_a_style_picture_has_the_contents_area_by_scale(size, scale):
     picture = Image.new("L", (70, 40))
     rows, columns = preprocessing.style_size(picture, size, scale)
     assert rows * columns == pytest.approx(size[0] * size[1] * scale**2, rel=0.03)
@@ -76,7 +76,7 @@ def test_a_style_picture_has_the_content_s_area_times_scale_squared(size, scale)
 
 @pytest.mark.parametrize("width, height", [(17, 2000), (2000, 17), (60, 40)])
 @pytest.mark.parametrize("scale", [0.05, 1])
-def test_no_side_of_a_style_picture_is_too_small_for_the_network(width, height, scale):
+def test_a_style_picture_is_large_enough_for_the_network(width, height, scale):
     rows, columns = preprocessing.style_size(Image.new("L", (width, height)), (32, 40), scale)
     assert min(rows, columns) >= 16
     assert rows / columns == pytest.approx(height / width, rel=0.07)
@@ -101,7 +101,7 @@ def test_images_have_the_sizes_that_the_settings_say():
     assert sizes["stretch"][1] == sizes["batch"][1] == (1, 60, 80, 3)
 
 
-def test_the_detail_of_the_picture_it_started_from_comes_back_at_the_next_size():
+def test_the_starts_detail_comes_back_at_the_next_size():
     picture, settings = draw(48, 60, seed=3), make_settings()
     small = preprocessing.start_image(picture, (24, 30), settings)
     full = preprocessing.start_image(picture, (48, 60), settings)
@@ -116,7 +116,7 @@ def test_the_detail_of_the_picture_it_started_from_comes_back_at_the_next_size()
 
 
 @pytest.mark.parametrize("size", [(48, 60), (31, 44), (24, 30)])
-def test_an_image_at_another_size_keeps_a_slope_and_values_beyond_the_picture_s(size):
+def test_a_resized_image_keeps_slopes_and_extremes(size):
     down, right = np.mgrid[0:24, 0:30]
     image = np.stack([9 * down - 200, 11 * right + 90, 3 * down - 5 * right], axis=-1)
     found = resize_image(image[None].astype(np.float32), size)
@@ -169,7 +169,7 @@ def soft(rows, columns, seed, low, high):
     return (low + pixels * (high - low) / 255).astype(np.uint8)
 
 
-def test_matched_colors_have_the_content_s_mean_and_covariance():
+def test_matched_colors_have_the_contents_statistics():
     style, content = soft(80, 90, 1, 60, 200), soft(70, 60, 2, 100, 160)
     found = preprocessing.match_colors(style, content)
     assert found.shape == style.shape and found.dtype == np.uint8
@@ -197,7 +197,7 @@ def test_style_pictures_are_matched_where_asked():
     assert_array_equal(deprocess(found[1]), expected)
 
 
-def test_luminance_is_taken_from_one_picture_and_chroma_from_the_other():
+def test_luminance_is_of_one_picture_chroma_of_the_other():
     pixels, content = soft(40, 50, 3, 90, 160), soft(40, 50, 4, 90, 160)
     found = preprocessing.with_colors_of(pixels, content).astype(float)
     # ITU-R BT.601, as JPEG has it.
@@ -263,7 +263,7 @@ def test_alpha_is_resized_with_the_picture():
 # Sizes of filters' images
 
 
-def test_filters_are_fitted_at_192_rows_and_more_where_the_content_is_narrow():
+def test_filters_are_fitted_at_192_rows_or_more():
     style = draw(40, 30, seed=2)
     settings = make_settings()
     for content, expected in [
@@ -334,7 +334,7 @@ def test_a_picture_with_any_detail_is_left_as_it_is():
     assert preprocessing.flatness_remark(flat, (70, 80), make_settings(init="noise")) is None
 
 
-def test_an_unchanged_flat_picture_stays_at_its_start_from_size_to_size():
+def test_an_unchanged_flat_picture_stays_at_its_start():
     flat, settings = Image.new("RGB", (80, 70), (9, 9, 9)), make_settings()
     small = preprocessing.start_image(flat, (70, 80), settings)
     found = preprocessing.image_at_next_size(small, flat, (96, 110), settings)

@@ -34,7 +34,7 @@ def crops(picture: Image.Image, left: int, top: int, size: tuple[int, int], coun
 # Recipes
 
 
-def test_texture_synthesis_paints_any_size_from_the_style_alone(style, tmp_path, capsys):
+def test_texture_synthesis_needs_the_style_alone(style, tmp_path, capsys):
     prefix = str(tmp_path / "texture")
     choices = {**SHALLOW, "width": 50, "style_scale": 0.8}
     picture, record = texture_synthesis.synthesize(style, prefix, **choices)
@@ -44,7 +44,7 @@ def test_texture_synthesis_paints_any_size_from_the_style_alone(style, tmp_path,
     assert_array_equal(np.asarray(Image.open(f"{prefix}.png")), np.asarray(picture))
 
 
-def test_painting_by_numbers_has_the_plan_s_aspect_and_its_regions_colors(tmp_path, capsys):
+def test_painting_by_numbers_follows_the_plan(tmp_path, capsys):
     regions = Image.new("RGB", (48, 36), (255, 0, 0))
     regions.paste((0, 0, 255), (24, 0, 48, 36))
     style = Image.new("RGB", (48, 36), (250, 240, 30))
@@ -78,9 +78,7 @@ def test_a_reconstruction_looks_at_its_layers_alone():
         assert layers_in_use(style) == [f"block{n}_conv1" for n in range(1, block + 1)]
 
 
-def test_weight_grid_paints_each_ratio_with_each_set_of_layers(
-    base, style, tmp_path, capsys, two_blocks
-):
+def test_weight_grid_paints_each_ratio_and_depth(base, style, tmp_path, capsys, two_blocks):
     choices = {**TINY, "content_layers": "block1_conv1", "height": 60, "init": "content"}
     made = weight_grid.paint_grid(base, style, str(tmp_path / "grid"), ratios="0.1,1e9", **choices)
     assert made.height == 6 + 13 + 12 + 2 * (60 + 6)
@@ -118,7 +116,7 @@ def test_stability_measures_each_seed_both_ways(style, tmp_path, capsys):
     assert "spread, ratio" in capsys.readouterr().out
 
 
-def test_histogram_distance_is_the_mean_shift_of_the_ordered_levels():
+def test_histogram_distance_is_the_mean_shift_of_levels():
     rng = np.random.default_rng(0)
     pixels = [rng.integers(0, 256, (9, 8, 3), dtype=np.uint8) for _ in range(2)]
     ordered = [np.sort(part.reshape(-1, 3).astype(float), axis=0) for part in pixels]

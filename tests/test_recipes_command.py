@@ -121,9 +121,7 @@ def test_an_option_left_out_has_the_default_that_help_names():
     assert given == [(("x",), {"workers": 4, "ratios": "1,2"})]
 
 
-def test_an_earlier_sheet_is_replaced_where_asked_and_somebody_else_s_never(
-    base, style, tmp_path, capsys, two_blocks
-):
+def test_only_an_earlier_sheet_is_replaced_where_asked(base, style, tmp_path, capsys, two_blocks):
     picture = tmp_path / "x.png"
     arguments = [base, style, str(tmp_path / "x"), "--ratios", "1", "--workers", "1"]
     arguments += [f"--{name}={value}" for name, value in {**TINY, **SHALLOW}.items()]
@@ -142,7 +140,7 @@ def test_an_earlier_sheet_is_replaced_where_asked_and_somebody_else_s_never(
     assert picture.read_bytes() == earlier
 
 
-def test_a_folder_for_a_prefix_takes_the_sheet_named_after_the_pictures(base, style, tmp_path):
+def test_in_a_folder_a_sheet_is_named_after_the_pictures(base, style, tmp_path):
     path = sheet.check_sheet(str(tmp_path), False, {"BASE": base, "STYLE": style}, [])
     assert path == tmp_path / "base--style.png"
     path = sheet.check_sheet(str(tmp_path / "a.png"), False, {"BASE": base}, [])
@@ -180,7 +178,7 @@ def is_running(process: str) -> bool:
         return False
 
 
-def test_ctrl_c_ends_the_recipe_and_its_processes_in_one_line(base, style, tmp_path):
+def test_ctrl_c_ends_a_recipe_in_one_line(base, style, tmp_path):
     arguments = [base, style, str(tmp_path / "x"), "--workers", "2", "--evaluations", "9000"]
     arguments += [f"--{name}={value}" for name, value in TINY.items() if name != "evaluations"]
     process = subprocess.Popen(

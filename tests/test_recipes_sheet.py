@@ -30,7 +30,7 @@ def boxes(picture: Image.Image, colors: list[tuple]) -> list[tuple]:
 # Sheets
 
 
-def test_a_sheet_s_cells_stand_whole_in_rows_and_columns_and_labels_beside_them():
+def test_cells_stand_whole_in_rows_and_columns():
     colors = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250), (250, 0, 250)]
     sizes = [(90, 30), (80, 20), (90, 40), (70, 50), (90, 50), (60, 10)]
     pictures = [Image.new("RGB", *pair) for pair in zip(sizes, colors, strict=True)]
@@ -50,7 +50,7 @@ def test_a_sheet_s_cells_stand_whole_in_rows_and_columns_and_labels_beside_them(
         assert ink[top : top + height, : lefts[0] - 1].any()
 
 
-def test_a_column_is_as_wide_as_its_label_and_no_label_takes_no_room():
+def test_a_column_is_as_wide_as_its_label():
     picture = Image.new("RGB", (20, 10), "red")
     bare = sheet.make_sheet([[picture, picture]], [""], ["", ""])
     assert bare.size == (6 + 2 * 26, 6 + 16)
@@ -66,7 +66,7 @@ def cell(base, style, **choices):
     return {"base": base, "styles": style, **SHALLOW, **choices}
 
 
-def test_filters_are_made_once_and_reach_each_cell_s_deepest_layer(base, style):
+def test_filters_are_made_once_for_the_deepest_layer(base, style):
     images = [load_picture(path).image for path in (base, style)]
     chosen = [cell(base, style), cell(base, style, content_layers="block1_conv2")]
     settings = [cells.settings_of(each) for each in chosen]

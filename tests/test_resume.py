@@ -43,7 +43,7 @@ def command_for(light: Light, prefix: Path, options: list[str]) -> list[str]:
 # Kills
 
 
-def test_20_kills_at_random_moments_do_not_change_the_outcome(light):
+def test_20_kills_do_not_change_the_outcome(light):
     whole = outcome(light.whole())
     rng = random.Random(20)
     slowly = [*LIGHT, json.dumps({"sleep": 0.02})]
@@ -77,7 +77,7 @@ def test_20_kills_at_random_moments_do_not_change_the_outcome(light):
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_kills_in_the_midst_of_saving_do_not_change_the_outcome(light, job):
+def test_kills_while_saving_do_not_change_the_outcome(light, job):
     # Lines of runs/ and evaluator.py, evenly spread over a run; each resume is killed, too.
     counter = light.folder / "lines"
     prefix = light.prefix()
@@ -104,7 +104,7 @@ TRUE_JOBS = {
 
 
 @pytest.mark.parametrize("job", TRUE_JOBS)
-def test_the_true_program_killed_and_resumed_ends_with_the_same_bytes(tmp_path, job):
+def test_the_true_program_killed_ends_with_the_same_bytes(tmp_path, job):
     draw_pictures(tmp_path)
     layers = ["--content_layers", "block2_conv2", "--style_layers", "block1_conv1,block2_conv1"]
     options = [*TRUE_JOBS[job], "--weights", "random", *layers]
@@ -163,7 +163,7 @@ def test_a_second_interrupt_stops_at_once_and_tears_no_file(light):
     assert outcome(prefix) == outcome(light.whole())
 
 
-def test_an_interrupt_before_the_run_begins_says_that_nothing_was_saved(light):
+def test_an_early_interrupt_says_that_nothing_was_saved(light):
     prefix = light.prefix()
     code, _, errors = light.begin({"open": "base.png", "nth": 1, "do": "interrupt"}, prefix)
     assert code == 130
@@ -189,7 +189,7 @@ def test_an_interrupt_while_replaying_loses_nothing(light):
 # What is said
 
 
-def test_a_replay_says_one_line_and_nothing_of_what_was_saved_before(light):
+def test_a_replay_says_one_line(light):
     prefix = light.killed()
     done = len(load_record(prefix).iterations)
     kept = Path(f"{prefix}_at_iteration_1.png").stat().st_mtime_ns if done == 2 else None
@@ -240,7 +240,7 @@ def test_a_finished_run_goes_on_to_more_iterations(light, job):
     assert iterations[4].total < iterations[2].total
 
 
-def test_a_killed_run_of_the_original_goes_on_to_more_iterations_exactly(light):
+def test_a_killed_run_of_the_original_goes_on_exactly(light):
     long = light.prefix()
     options = JOBS["memory restarts"]
     light.begin({}, long, *options, "--iter", "5")
@@ -249,7 +249,7 @@ def test_a_killed_run_of_the_original_goes_on_to_more_iterations_exactly(light):
     assert outcome(prefix) == outcome(long)
 
 
-def test_fewer_iterations_than_the_small_sizes_need_are_refused(light):
+def test_fewer_iterations_than_are_done_small_are_refused(light):
     prefix = light.killed(evaluation=5)
     code, _, errors = light.run({}, "--resume", prefix, "--iter", "1")
     assert code == 2
@@ -257,7 +257,7 @@ def test_fewer_iterations_than_the_small_sizes_need_are_refused(light):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_going_back_keeps_later_pictures_or_removes_them_with_overwrite(light, overwrite):
+def test_going_back_keeps_later_pictures_or_removes_them(light, overwrite):
     prefix = light.prefix()
     light.begin({}, prefix, *JOBS["memory restarts"])
     before = files_of(prefix)
@@ -289,7 +289,7 @@ def test_going_back_to_an_iteration_not_done_is_refused(light):
     one_line(errors, "--from_iteration: expected one of the run's iterations, 0 to 2. Received: 3")
 
 
-def test_a_run_whose_first_iteration_is_not_done_has_none_to_go_back_to(light):
+def test_without_an_iteration_there_is_none_to_go_back_to(light):
     prefix = light.killed(evaluation=5)
     code, _, errors = light.run({}, "--resume", prefix, "--from_iteration", "0")
     assert code == 2
@@ -298,7 +298,7 @@ def test_a_run_whose_first_iteration_is_not_done_has_none_to_go_back_to(light):
     )
 
 
-def test_changed_settings_are_refused_by_name_unless_overwrite(light):
+def test_changed_settings_are_refused_by_name(light):
     prefix = light.killed()
     before = files_of(prefix)
     choices = ["--style_weight", "2", "--seed", "7"]
@@ -362,7 +362,7 @@ def test_a_run_starts_from_any_picture(light):
     assert {entry.rows for entry in record.sizes} == {64}
 
 
-def test_without_a_journal_what_a_kill_costs_is_said_and_true(light):
+def test_without_a_journal_the_price_of_a_kill_is_said(light):
     prefix = light.prefix()
     faults = {"evaluation": 25, "do": "interrupt"}
     code, said, errors = light.begin(faults, prefix, *SCALES, "--no_journal")

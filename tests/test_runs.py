@@ -41,7 +41,7 @@ def test_a_file_appears_with_all_its_bytes(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_that_cannot_be_finished_leaves_the_one_before(tmp_path):
+def test_an_unfinished_file_leaves_the_one_before(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"before")
 
@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_finished_leaves_the_one_before(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_nothing_is_at_the_path_before_the_file_is_whole_on_disk(tmp_path, monkeypatch):
+def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "file"
     seen = []
 
@@ -113,7 +113,7 @@ def test_16_bits_are_the_image_times_257(tmp_path):
     assert names == ["run.json", "run.tif", "run_at_iteration_0.tif"]
 
 
-def test_a_run_in_another_format_leaves_none_of_the_earlier_one_s_pictures(prefix):
+def test_another_format_leaves_no_earlier_pictures(prefix):
     shutil.copy(f"{prefix}_at_iteration_0.png", f"{prefix}.png")
     with pytest.raises(InputError, match="which has run"):
         check_free(RunFiles(Path(prefix), ".tif"), [], overwrite=False)
@@ -133,7 +133,7 @@ def test_a_run_in_another_format_leaves_none_of_the_earlier_one_s_pictures(prefi
     assert kept == {"run_before_1.tif", "run_before_1_at_iteration_1.tif"}
 
 
-def test_a_photograph_beside_a_run_of_pngs_is_none_of_its_pictures(tmp_path):
+def test_a_photograph_beside_a_run_is_none_of_its_pictures(tmp_path):
     (tmp_path / "cat.tif").write_bytes(b"photograph")
     prefix = str(tmp_path / "cat")
     check_free(RunFiles(Path(prefix)), [], overwrite=False)
@@ -165,7 +165,7 @@ def test_a_damaged_image_is_refused_in_one_line(prefix, damage):
     assert Path(f"{prefix}.json").read_bytes() == before
 
 
-def test_without_a_journal_the_rest_of_a_size_is_a_call_of_its_own(prefix):
+def test_without_a_journal_a_sizes_rest_is_its_own_call(prefix):
     events = []
     with resumed(prefix, listeners=[events.append]) as run:
         assert next_size(run) == Size(0, 5, 7, first_iteration=2, iterations=2)
@@ -175,7 +175,7 @@ def test_without_a_journal_the_rest_of_a_size_is_a_call_of_its_own(prefix):
     assert len(lines) == 1 and "iteration 1" in lines[0]
 
 
-def test_a_run_with_a_journal_goes_back_to_the_start_of_its_size(tmp_path):
+def test_with_a_journal_a_run_goes_back_to_its_sizes_start(tmp_path):
     prefix = str(tmp_path / "run")
     with begun(new_record(), prefix) as run:
         carry_out(run, 2)
@@ -197,7 +197,7 @@ def test_a_run_with_a_journal_goes_back_to_the_start_of_its_size(tmp_path):
     assert len(record_of(prefix).iterations) == 3
 
 
-def test_a_run_stopped_while_it_replays_loses_no_saved_iteration(tmp_path):
+def test_a_run_stopped_in_its_replay_loses_no_iteration(tmp_path):
     prefix = str(tmp_path / "run")
     with begun(new_record(), prefix) as run:
         carry_out(run, 3)
@@ -291,7 +291,7 @@ def test_a_run_tells_what_happens_in_order(tmp_path):
         np.testing.assert_array_equal(iteration.picture(), saved)
 
 
-def test_a_listener_that_stops_the_run_does_not_keep_others_from_hearing():
+def test_a_listener_that_stops_keeps_no_other_from_hearing():
     heard = []
 
     def stop(event):

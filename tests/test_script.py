@@ -45,19 +45,19 @@ def run(base, style, tmp_path_factory):
     return picture, record, folder / "made" / "on the way"
 
 
-def test_a_run_leaves_a_picture_an_iteration_the_result_and_the_record(run):
+def test_a_run_leaves_its_pictures_and_the_record(run):
     names = {path.name for path in run[2].iterdir() if path.is_file()}
     pictures = {f"result_at_iteration_{number}.png" for number in range(3)}
     assert names == {"result.png", "result.json"} | pictures
 
 
-def test_pictures_have_the_size_of_their_scale_and_the_content_s_aspect(run):
+def test_pictures_have_their_size_and_the_contents_aspect(run):
     sizes = [Image.open(run[2] / f"result_at_iteration_{number}.png").size for number in range(3)]
     assert sizes[-1] == (int(56 * 32 / 40), 32) == run[0].size
     assert sizes[0] == (int(56 * 22 / 40), 22)
 
 
-def test_the_result_is_the_picture_returned_and_the_last_iteration_s(run):
+def test_the_result_is_the_last_iterations_picture(run):
     picture, _, folder = run
     assert picture.mode == "RGB"
     assert_array_equal(Image.open(folder / "result.png"), picture)
@@ -73,7 +73,7 @@ def test_the_record_on_disk_is_the_one_returned(run):
     assert load_record(RunFiles(run[2] / "result")) == run[1]
 
 
-def test_the_record_holds_every_setting_and_what_the_result_depends_on(run, base, style):
+def test_the_record_holds_what_the_result_depends_on(run, base, style):
     record = run[1]
     assert record.status == "finished" and record.preset == "default"
     assert record.settings == make_settings(**{**QUICK, "scales": "0.7,1", "height": 32})
@@ -90,7 +90,7 @@ def test_the_record_holds_every_setting_and_what_the_result_depends_on(run, base
     assert versions["numpy"] == np.__version__
 
 
-def test_the_record_has_an_entry_for_every_evaluation_whose_terms_add_up(run):
+def test_the_record_has_an_entry_for_every_evaluation(run):
     evaluations = run[1].evaluations
     assert len(evaluations) >= 9
     assert [entry.number for entry in evaluations] == list(range(len(evaluations)))
@@ -136,9 +136,7 @@ def test_with_overwrite_the_earlier_run_is_replaced(base, style, tmp_path):
     assert len(record.iterations) == 1
 
 
-def test_without_a_prefix_nothing_is_written_and_the_picture_is_the_same(
-    run, base, style, tmp_path, monkeypatch
-):
+def test_without_a_prefix_the_picture_is_the_same(run, base, style, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     picture, record = transfer(base, [style], **{**QUICK, "scales": "0.7,1", "height": 32})
     assert list(tmp_path.iterdir()) == []
@@ -170,7 +168,7 @@ def test_adam_lowers_the_loss(base, style):
     assert len(totals) == 20 and totals[-1] < 0.5 * totals[0]
 
 
-def test_adam_s_first_step_is_the_learning_rate_against_the_gradient_s_sign(base, style):
+def test_adams_first_step_is_the_learning_rate(base, style):
     choices = {"optimizer": "adam", "iter": 1, "evaluations": 1, "learning_rate": 8}
     picture, _ = transfer(base, style, **{**QUICK, **choices, "style_weight": 10})
     start = preprocessing.resize(Image.open(base), picture.size[::-1], "lanczos").astype(int)
@@ -179,7 +177,7 @@ def test_adam_s_first_step_is_the_learning_rate_against_the_gradient_s_sign(base
     assert (step[inside] == 8).mean() > 0.99
 
 
-def test_lbfgs_keeps_its_memory_over_iterations_and_so_ends_lower_than_with_restarts(base, style):
+def test_lbfgs_ends_lower_than_with_restarts(base, style):
     choices = {**QUICK, "iter": 8, "evaluations": 5}
     ends = {}
     for restarts in (False, True):

@@ -79,7 +79,7 @@ def test_the_seed_decides_the_noise(base, style):
     assert runs[0] == runs[1] != runs[2]
 
 
-def test_what_runs_share_is_not_made_again_and_changes_nothing(base, style, style2, monkeypatch):
+def test_what_runs_share_is_made_once(base, style, style2, monkeypatch):
     built, seen = [], []
     feature_extractor = network.feature_extractor
 
@@ -110,7 +110,7 @@ def test_what_runs_share_is_not_made_again_and_changes_nothing(base, style, styl
     assert counts == [(1, 2), (1, 2), (1, 3), (2, 5), (3, 7), (4, 9)]
 
 
-def test_the_style_scale_changes_what_the_strokes_are_compared_with(base, style):
+def test_the_style_scale_changes_the_style_loss(base, style):
     one, two = (first_loss(base, style, style_scale=scale)["style"] for scale in (1, 2))
     assert one != pytest.approx(two, rel=1e-3)
 
@@ -122,7 +122,7 @@ def test_another_network_or_pooling_gives_another_loss(choices, base, style):
     assert np.isfinite(other) and other != pytest.approx(usual, rel=1e-6)
 
 
-def test_normalized_filters_reach_the_run_and_do_not_touch_their_checksum(base, style, tmp_path):
+def test_normalized_filters_keep_their_checksum(base, style, tmp_path):
     choices = {**QUICK, "height": 32, "loss_scale": "gatys"}
     _, usual = transfer(base, style, **choices)
     prefix = str(tmp_path / "result")

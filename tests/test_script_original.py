@@ -17,7 +17,7 @@ from style_transfer.targets import make_targets
 from style_transfer.vgg import Filters
 
 
-def test_the_iterations_of_the_original_are_calls_of_scipy_without_memory(
+def test_the_originals_iterations_are_calls_without_memory(
     base, style, tmp_path, filters, filters_file
 ):
     choices = {"weights": filters_file("vgg19"), "height": 32, "iter": 2, "evaluations": 4}

@@ -49,7 +49,7 @@ def test_masks_of_any_size_are_carried_and_recorded(base, style, style2, masks, 
     ]
 
 
-def test_a_changed_mask_is_noticed_and_another_taken_with_overwrite(base, style, masks, tmp_path):
+def test_a_changed_mask_is_noticed(base, style, masks, tmp_path):
     mask, other = tmp_path / "mask.png", str(masks / "content.png")
     mask.write_bytes((masks / "style.png").read_bytes())
     prefix = str(tmp_path / "result")

@@ -63,7 +63,7 @@ CHOSEN = [item.name for item in dataclasses.fields(Settings) if item.metadata["v
 
 
 @pytest.mark.parametrize("name", CHOSEN)
-def test_an_unknown_name_is_refused_and_the_known_ones_are_listed(name):
+def test_an_unknown_name_is_refused_with_the_known_ones(name):
     message = refused(make_settings, **{name: "vgg17"})
     assert message.startswith(f"--{name}: expected one of ")
     values = next(f.metadata["values"] for f in dataclasses.fields(Settings) if f.name == name)
@@ -94,7 +94,7 @@ def test_an_unknown_preset_and_an_unknown_choice_are_refused():
         (" , ", "' , '"),
     ],
 )
-def test_a_bad_list_of_layers_is_refused_and_the_culprit_named(name, text, named):
+def test_a_bad_list_of_layers_is_refused_by_name(name, text, named):
     message = refused(make_settings, **{name: text})
     assert message.startswith(f"--{name}: ") and named in message
 
@@ -124,7 +124,7 @@ def test_layers_have_the_weight_given_or_else_equal_shares():
     }
 
 
-def test_layers_in_use_are_those_of_both_losses_from_the_picture_inwards():
+def test_layers_in_use_are_those_of_both_losses_in_order():
     settings = make_settings(
         content_layers="block3_conv2", style_layers="block3_conv2,block1_conv1"
     )
@@ -203,7 +203,7 @@ def test_the_original_s_presets_are_its_own_choices(preset, network, content, in
     assert {(s.rows, s.columns) for s in plan(settings, 533, 400)} == {(400, 533)}
 
 
-def test_a_run_started_from_a_given_picture_stays_at_full_size():
+def test_a_run_from_a_given_picture_stays_at_full_size():
     assert make_settings(init="start.png").scales == "1"
     assert make_settings(init="start.png", scales="0.5,1").scales == "0.5,1"
     assert make_settings(init="noise").scales == Settings().scales
@@ -212,7 +212,7 @@ def test_a_run_started_from_a_given_picture_stays_at_full_size():
 @pytest.mark.parametrize("iterations", [1, 2, 3, 5, 7, 10, 100])
 @pytest.mark.parametrize("scales", ["1", "0.5,1", "0.25:9,0.5:1,1:0.01", "0.3:3,0.6:2,1:2"])
 @pytest.mark.parametrize("restarts", [False, True])
-def test_the_plan_shares_out_all_iterations_and_ends_at_full_size(iterations, scales, restarts):
+def test_the_plan_has_all_iterations_and_ends_at_full_size(iterations, scales, restarts):
     settings = make_settings(iter=iterations, scales=scales, restarts=restarts, height=200)
     sizes = plan(settings, 300, 150)
     assert sum(size.iterations for size in sizes) == iterations
@@ -234,7 +234,7 @@ def test_shares_of_the_plan_are_kept_to_within_one_iteration(iterations):
 
 @pytest.mark.parametrize("height", [16, 139, 197, 198, 244, 245, 400, 1000, 3000])
 @pytest.mark.parametrize("scales, step", [("auto", 2**0.5), ("auto:1.75", 1.75), ("auto:3", 3)])
-def test_automatic_scales_go_in_even_steps_and_never_below_140_rows(height, scales, step):
+def test_automatic_scales_go_in_even_steps_from_140_rows(height, scales, step):
     settings = make_settings(height=height, iter=50, scales=scales)
     rows = [size.rows for size in plan(settings, 640, 640)]
     assert rows[-1] == height
@@ -261,7 +261,7 @@ def test_scales_too_small_for_the_deepest_layer_are_left_out():
     assert [size.rows for size in plan(shallow, 64, 64)] == [13, 32, 64]
 
 
-def test_a_picture_too_small_for_the_deepest_layer_is_refused():
+def test_a_picture_too_small_for_its_layers_is_refused():
     message = refused(plan, make_settings(height=40), 10, 40)
     assert message.startswith("--height: ") and "block5_conv1" in message and "10 x 40" in message
 
@@ -329,7 +329,7 @@ def test_coarse_sizes_of_a_long_side_keep_the_aspect():
 # Choices of a resume
 
 
-def test_automatic_weights_turned_on_later_get_the_automatic_shares():
+def test_automatic_weights_turned_on_later_get_their_shares():
     before = make_settings(tv_weight=3)
     after = with_choices(before, {"auto_weights": True})
     assert (after.content_weight, after.style_weight, after.tv_weight) == tuple(

@@ -83,9 +83,7 @@ def test_settings_of_keras_do_not_change_the_picture(cold, base, style, tmp_path
     "line",
     ["set_floatx('float64')", "set_floatx('float16')", "set_image_data_format('channels_first')"],
 )
-def test_settings_of_keras_made_in_a_notebook_do_not_change_the_picture(
-    line, base, style, tmp_path
-):
+def test_keras_settings_of_a_notebook_change_no_picture(line, base, style, tmp_path):
     program = f"""
 import keras
 keras.config.{line}

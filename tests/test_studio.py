@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_one(tmp_path):
         ({"style_layers": "none"}, "--style_layers"),
     ],
 )
-def test_settings_that_reach_outside_or_cannot_be_are_refused(atelier, choices, said):
+def test_settings_that_reach_outside_are_refused(atelier, choices, said):
     with pytest.raises(InputError, match=said):
         atelier.begin(**choices)
     assert not waiting_orders(atelier.places.orders)

@@ -27,7 +27,7 @@ from style_transfer.studio.painter import Painter
 from style_transfer.studio.places import places_in
 
 
-def test_a_run_is_painted_in_a_process_of_its_own_as_by_the_script(atelier, tmp_path):
+def test_a_process_of_its_own_paints_as_the_script(atelier, tmp_path):
     key = atelier.begin()
     run = atelier.until(key, "finished")
     assert run["iterations"] == [0, 1, 2] and run["planned"] == 12
@@ -102,9 +102,7 @@ def test_a_stopped_run_keeps_its_picture_and_goes_on_exactly(atelier, tmp_path, 
 
 
 @pytest.mark.parametrize("runner_too", [False, True])
-def test_a_killed_server_is_followed_by_one_that_finishes_its_run(
-    runner_too, tmp_path, monkeypatch
-):
+def test_the_next_server_finishes_a_killed_ones_run(runner_too, tmp_path, monkeypatch):
     monkeypatch.setenv("STUDIO_FAULTS", '{"sleep": 0.1}')
     first = Atelier(tmp_path / "out")
     first.painter.start()

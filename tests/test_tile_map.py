@@ -110,7 +110,7 @@ def test_time_left_falls_to_nothing(evaluated):
 
 
 @with_ray
-def test_on_two_nodes_one_of_which_is_lost_the_bytes_are_the_same():
+def test_a_lost_node_changes_no_byte():
     code = """
         import os
         os.environ |= {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -222,7 +222,7 @@ def test_balanced_loss_weights(filters):
     assert_allclose(list(tiled.values()), list(whole.values()), 1e-5)
 
 
-def test_half_precision_is_as_near_as_two_ways_of_computing_the_whole(filters):
+def test_half_precision_is_as_near_as_can_be(filters):
     """A network in bfloat16 rounds as its convolutions are compiled: cached, batch and tiles."""
     settings = make_settings(**SHALLOW | {"precision": "bfloat16"})
     images, image = images_of((77, 90), (77, 90))
@@ -252,7 +252,7 @@ def test_half_precision_is_as_near_as_two_ways_of_computing_the_whole(filters):
         {"targets": "batch"},
     ],
 )
-def test_what_is_no_sum_over_positions_is_refused_in_one_line(filters, choices):
+def test_what_is_no_sum_over_positions_is_refused(filters, choices):
     settings = make_settings(**SHALLOW, histogram_layers="block1_conv1", **choices)
     network = network_for(filters, settings)
     with pytest.raises(InputError, match=r"^--tile: expected .* Received: .*$") as refused:
