@@ -27,17 +27,17 @@ TEXTS = {
     "preset": "Preset",
     "preset_info": "the systems that have been published",
     "colors": "Colors",
-    "colors_none": "of the painting",
-    "colors_luminance": "of the photograph",
-    "colors_match": "the photograph's palette",
+    "colors_none": "the painting's",
+    "colors_luminance": "the photograph's",
+    "colors_match": "near the photograph's",
     "more_paintings": "More paintings",
     "painting_n": "Painting {n}",
     "share_n": "Share of painting {n}",
     "regions": "Regions, painted by brush",
     "regions_info": "Paint parts of the photograph and of the painting in the same color: each "
     "part takes the manner of its color. What you leave bare is a region, too.",
-    "regions_photograph": "Parts of the photograph",
-    "regions_painting": "Parts of the painting",
+    "regions_photograph": "Photograph",
+    "regions_painting": "Painting",
     "networks": "Style networks: the picture at once",
     "network": "Network",
     "network_info": "trained by fast_style_transfer.py, from the studio's folder",
@@ -46,7 +46,7 @@ TEXTS = {
     "network_strength_info": "0: the photograph, 1: the network's picture, above 1: exaggerated",
     "network_result": "Picture",
     "all_settings": "All settings",
-    "content_weight": "content weight",
+    "content_weight": "Content weight",
     "content_weight_info": "weight of the content loss; the slider above moves it",
     "paint": "Paint",
     "need_photograph": "Give a photograph first.",
@@ -62,7 +62,7 @@ TEXTS = {
     "alt_photograph": "The photograph before",
     "alt_iteration": "The picture after iteration {n}",
     "alt_run": "{name}: {status}",
-    "compare": "Before and after",
+    "compare": "Before/after",
     "status_waiting": "waiting",
     "status_waiting_n": "waiting, {n} ahead",
     "status_starting": "getting ready",
@@ -91,7 +91,7 @@ TEXTS = {
     "keeps": "Later pictures are kept beside it.",
     "download": "Download",
     "download_picture": "Picture",
-    "download_16bit": "16 bits a channel",
+    "download_16bit": "16-bit",
     "download_settings": "Settings",
     "commands": "Command line",
     "commands_info": "makes the same picture",
@@ -107,4 +107,18 @@ TEXTS = {
     "runs": "In this folder",
     "runs_empty": "Finished pictures will hang here.",
     "lost": "No answer from the studio. Runs go on; this page tries again.",
+}
+
+# Label and explanation of those fields of `Settings` whose own words do not fit the page.
+FIELDS = {
+    "init": ("Start from", "the photograph (content), noise, half of each (mixed), or gray"),
+    "dpi": ("Pixels per inch", "written into the pictures (0: none; 300 with a print size)"),
+    "print": ("Print", "instead of the long side: the sheet to fill, such as 36x27in or 91x69cm"),
+    "iter": ("Iterations", "a picture is saved after each"),
+    "tv_weight": ("Total variation weight", "weight of the total variation loss"),
+    "weights": (
+        "Filters",
+        "ImageNet's; fitted to these pictures; auto: ImageNet's, or fitted without a network; "
+        "random; or a file in the studio's folder",
+    ),
 }

@@ -99,15 +99,12 @@ class Page:
         texts = self.texts
         self.shares = []
         with gr.Accordion(texts["more_paintings"], open=False):
-            for number in range(2, MOST_PAINTINGS + 1):
-                label = texts["painting_n"].format(n=number)
-                self.paintings.append(self._picture(label, f"painting-{number}"))
             for number in range(1, MOST_PAINTINGS + 1):
-                self.shares.append(
-                    gr.Slider(
-                        0.05, 1, 0.5, step=0.05, label=texts["share_n"].format(n=number), buttons=[]
-                    )
-                )
+                if number > 1:
+                    label = texts["painting_n"].format(n=number)
+                    self.paintings.append(self._picture(label, f"painting-{number}"))
+                label = texts["share_n"].format(n=number)
+                self.shares.append(gr.Slider(0.05, 1, 0.5, step=0.05, label=label, buttons=[]))
         self._networks()
         with gr.Accordion(texts["regions"], open=False):
             gr.Markdown(texts["regions_info"])
@@ -180,7 +177,7 @@ class Page:
             label=label,
             sources=[],
             transforms=[],
-            layers=gr.LayerOptions(allow_additional_layers=False),
+            layers=gr.LayerOptions(disabled=True),
             brush=gr.Brush(default_size=40, colors=list(COLORS), color_mode="fixed"),
             height=300,
             buttons=[],

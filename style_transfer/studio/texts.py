@@ -3,12 +3,14 @@
 from style_transfer.studio.chinese import FIELDS as FIELDS_ZH
 from style_transfer.studio.chinese import GROUPS as GROUPS_ZH
 from style_transfer.studio.chinese import TEXTS as TEXTS_ZH
+from style_transfer.studio.english import FIELDS as FIELDS_EN
 from style_transfer.studio.english import GROUPS as GROUPS_EN
 from style_transfer.studio.english import TEXTS as TEXTS_EN
 
 Texts = dict[str, str]
 LANGUAGES: dict[str, Texts] = {"en": TEXTS_EN, "zh": TEXTS_ZH}
 TAGS = {"en": "en", "zh": "zh-CN"}  # for the page's lang attribute
+FIELDS = {"en": FIELDS_EN, "zh": FIELDS_ZH}
 GROUPS: dict[str, Texts] = {"en": GROUPS_EN, "zh": GROUPS_ZH}
 
 
@@ -20,6 +22,5 @@ def field_texts(language: str, name: str, help_text: str) -> tuple[str, str]:
         name: of the field.
         help_text: its help in English, which stands beside it in settings.py.
     """
-    if language == "zh" and name in FIELDS_ZH:
-        return FIELDS_ZH[name]
-    return name.replace("_", " "), help_text
+    label = name[:1].upper() + name[1:].replace("_", " ")
+    return FIELDS[language].get(name, (label, help_text))

@@ -28,7 +28,7 @@ export class Canvas {
     this.frame.hidden = !source && !(waiting && this.run === run.key && this.now.src);
     this.empty.hidden = !this.frame.hidden || Boolean(run);
     if (run?.columns) this.frame.style.setProperty("--ratio", run.columns / run.rows);
-    this.now.alt = iteration === null ? text("alt_result") : text("alt_iteration", { n: iteration });
+    this.now.alt = iteration === null ? text("alt_result") : text("alt_iteration", { n: iteration + 1 });
     if (run && run.key !== this.run) this.compare(false);
     this.run = run?.key;
     const photograph = run?.photograph ? address(run, "photograph", "1") : "";

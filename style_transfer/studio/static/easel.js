@@ -22,6 +22,7 @@ export class Easel {
     this.run = null;
     this.canvas = new Canvas();
     this.curve = new Curve();
+    this.name = element("h2", {});
     this.status = element("p", { class: "status", role: "status" });
     this.facts = element("p", { class: "facts" });
     this.progress = element("progress", { max: 1, value: 0, "aria-label": text("status_painting") });
@@ -29,7 +30,7 @@ export class Easel {
     this.makeButtons();
     this.makeContinuing();
     this.makeKeeping();
-    const told = element("div", { class: "told" }, this.status, this.facts, this.progress, this.line);
+    const told = element("div", { class: "told" }, this.name, this.status, this.facts, this.progress, this.line);
     const bar = element("div", { class: "bar" }, this.stop, this.compare, this.take);
     this.side = element(
       "div", { class: "side" }, told, bar, this.curve.root, this.continuing, this.keeping,
@@ -58,7 +59,8 @@ export class Easel {
     this.from = range(text("from"), { min: 0, max: 0, step: 1 }, (at) => {
       const numbers = this.run?.iterations ?? [];
       const last = at === numbers.length - 1;
-      return last ? text("from_last", { n: numbers[at] }) : String(numbers[at] ?? "");
+      const shown = (numbers[at] ?? 0) + 1; // people count from 1, as above; files from 0
+      return last ? text("from_last", { n: shown }) : String(shown);
     });
     this.more = range(text("more"), { min: 0, max: 30, step: 1, value: 0 }, String);
     this.strength = range(
@@ -93,7 +95,11 @@ export class Easel {
     const summary = element("summary", {}, text("commands"), element("small", { text: ` ${text("commands_info")}` }));
     const links = element("div", { class: "links" }, element("span", { text: text("download") }), ...Object.values(this.links));
     this.keeping = element(
-      "div", { class: "keeping" }, links, element("details", {}, summary, this.commands, copy),
+      "div", { class: "keeping" }, links,
+      element(
+        "details", { toggle: (event) => event.target.scrollIntoView({ block: "nearest" }) },
+        summary, this.commands, copy,
+      ),
     );
   }
 
@@ -123,6 +129,7 @@ export class Easel {
   }
 
   tell(run, active) {
+    write(this.name, run.name);
     const ahead = run.status === "waiting" && run.place ? "_n" : "";
     write(this.status, text(`status_${run.status}${ahead}`, { n: run.place }));
     this.status.dataset.status = run.status;
