@@ -1,4 +1,4 @@
-"""Adam in the place of L-BFGS, as the tutorials in TensorFlow have it (`--optimizer adam`)."""
+"""Adam instead of L-BFGS, as in the TensorFlow tutorials (`--optimizer adam`)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from style_transfer.images import VALID_RANGE
 from style_transfer.settings import Settings
 
-# Keras's epsilon, 1e-7, is more than a pixel's slope of a relative loss (4e-8 at 200 rows).
+# Keras's epsilon, 1e-7, is larger than a relative loss's gradient per pixel (4e-8 at 200 rows).
 EPSILON = 1e-12
 
 
 class Evaluations(Protocol):
-    """What Adam asks of an `Evaluator`."""
+    """The part of `Evaluator` that Adam uses."""
 
     start: np.ndarray
 
@@ -28,11 +28,11 @@ class Evaluations(Protocol):
 def descend_with_adam(
     evaluator: Evaluations, steps: int, settings: Settings, on_step: Callable[[np.ndarray], None]
 ) -> np.ndarray:
-    """Take steps of Adam (Kingma and Ba, arXiv 1412.6980) from where the evaluator starts.
+    """Run Adam (Kingma and Ba, arXiv 1412.6980) from the evaluator's start.
 
     Args:
         evaluator: an `Evaluator`.
-        steps: how many.
+        steps: how many steps to take.
         settings: `learning_rate` in pixel values, and `clip`.
         on_step: called with the variables after each step.
 

@@ -1,4 +1,4 @@
-"""Loss weights found from the gradients at the start of a size."""
+"""Loss weights computed from the gradients at the start of a size."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from style_transfer.targets import Targets
 if TYPE_CHECKING:
     from style_transfer.network import FeatureExtractor
 
-PERTURBATION = 32.0  # deviation in pixel values of the noise under which gradients are compared
-GRAIN = 4  # pixels, the noise's
+PERTURBATION = 32.0  # standard deviation, in pixel values, of the noise added before measuring
+GRAIN = 4  # width of the noise's grains, in pixels
 
 
 def balanced_loss_weights(
     network: FeatureExtractor, targets: Targets, settings: Settings
 ) -> LossWeights:
-    """Loss weights with which each part's gradient has the norm that the settings say.
+    """Loss weights that give each part's gradient the norm that the settings ask for.
 
-    So every picture, size and network starts with the same balance (Risser et al., arXiv
-    1701.08893, section 4.5, who measure the gradients at every step). Measured at the content image
-    under soft noise, since the content loss has no slope at the content image itself.
+    This way every picture, size and network starts with the same balance (Risser et al., arXiv
+    1701.08893, section 4.5, who measure the gradients at every step). The gradients are measured at
+    the content image with soft noise added, because the content loss has no gradient at the content
+    image itself.
 
     Args:
         network: as for `make_objective`.
         targets: likewise.
-        settings: likewise; its weights are the norms.
+        settings: likewise; its loss weights are the norms.
 
     Returns:
-        Weights by part, as `make_loss_weights` names them.
+        Loss weights by part, named as in `make_loss_weights`.
     """
     image = under_soft_noise(targets.images[0], settings.seed)
     names = [name for name, weight in make_loss_weights(settings).items() if weight]
@@ -51,28 +52,28 @@ def balanced_loss_weights(
 
 
 def balanced_by_norms(settings: Settings, norm_of: Callable[[str], float]) -> LossWeights:
-    """The settings' weights over the norms of the parts' gradients, by name of the part.
+    """The settings' loss weights divided by the norms of the parts' gradients, by part.
 
     Args:
-        settings: its weights are the norms wanted.
-        norm_of: from a part's name to the norm of its gradient before its weight; asked for parts
-            whose weight is not 0.
+        settings: its loss weights are the norms to reach.
+        norm_of: takes a part's name and returns the norm of its unweighted gradient; called only
+            for parts whose loss weight is not 0.
     """
     weights = make_loss_weights(settings)
     for name, weight in weights.items():
-        if weight:  # a part without any slope (a flat picture's, say) keeps its weight
+        if weight:  # a part whose gradient is 0 (a flat picture's, say) keeps its loss weight
             weights[name] = weight / (norm_of(name) or 1)
     return weights
 
 
 def _chosen(names: list[str], parts: dict, chosen):
-    """Parts of the loss in the order of `names`, times `chosen`: 1 for one, else 0."""
+    """Parts of the loss in the order of `names`, each times its entry in `chosen`: 1 or 0."""
     nothing = ops.zeros((), "float32")
     return ops.stack([parts.get(name, nothing) for name in names]) * chosen
 
 
 def under_soft_noise(image: np.ndarray, seed: int) -> np.ndarray:
-    """An image (1, H, W, 3) plus Gaussian noise whose grains are about 4 pixels wide."""
+    """An image, (1, H, W, 3), plus Gaussian noise with grains about 4 pixels wide."""
     rows, columns = image.shape[1:3]
     rng = np.random.default_rng(seed)
     noise = rng.normal(0, PERTURBATION, (1, rows // GRAIN + 1, columns // GRAIN + 1, 3))

@@ -1,14 +1,14 @@
 """One map over tiles, pictures or frames: in this process, in local processes, or on a cluster.
 
-Several processes go through Ray (requirements-cluster.txt), which nobody else needs. Each worker is
-an object that keeps its state between items: the network, its filters, the style's targets.
+More than one process needs Ray (requirements-cluster.txt). Each worker is an object that keeps its
+state between items: the network, its filters, the style's targets.
 
     with Workers(make_worker, workers=2) as team:
         for outcome in team.map(items):
             ...
 
 `make_worker()` runs once in each worker and returns a function of one item. A worker that dies is
-replaced, and its items are done again: they must not depend on what was done before them.
+replaced, and its items are computed again, so an item's result must not depend on earlier items.
 """
 
 import contextlib
@@ -26,17 +26,18 @@ __all__ = ["Failure", "Outcome", "Workers", "automatic_workers", "check_ray", "p
 
 
 class Workers:
-    """Workers that answer item after item; a context manager that ends them.
+    """Workers that compute items one after another; a context manager that ends them.
 
     Args:
         make_worker: called once in each worker; returns the function of one item, or of an item
-            and what is common to all. Goes to other processes by pickle, as items and values do.
-        workers: how many; None chooses: see `automatic_workers`, and on a cluster one a GPU, or
-            one a node where there is no GPU. 1 without an address: this process, without Ray.
-        address: of a Ray cluster ("auto": the one that runs on this machine), or None.
-        memory: bytes that a worker needs, for the choice of their number.
-        ahead: items that wait at each worker while it is busy, so that it need not wait for
-            their way. 0 for items of many seconds: none then waits for a slow one at the end.
+            and `common`. Sent to other processes by pickle, like items and values.
+        workers: how many; None chooses: `automatic_workers` on this machine, and on a cluster one
+            per GPU, or one per node without GPUs. 1 without an address: this process, without Ray.
+        address: the address of a Ray cluster ("auto": the one on this machine), or None.
+        memory: bytes that each worker needs, used to choose their number.
+        ahead: items queued at each worker while it is busy, so that it does not wait for the next
+            to arrive. Use 0 for items that take many seconds, so that none is stuck in a slow
+            worker's queue at the end.
 
     Raises:
         InputError: Ray is missing, or there is no cluster at the address.
@@ -67,7 +68,7 @@ class Workers:
 
     @property
     def count(self) -> int:
-        """How many workers there are, if none is lost."""
+        """The number of workers, not counting losses."""
         return self._team.count
 
     def map(
@@ -75,17 +76,17 @@ class Workers:
     ) -> Iterator[Outcome]:
         """The items' outcomes, each as soon as it is done.
 
-        Items are taken from the iterable as they are needed: at most 2 a worker are on their way.
+        Items are taken from the iterable as needed: at most 2 per worker are in flight.
 
         Args:
             items: the items; each goes to one worker.
-            common: sent once to each worker for all items, if not None; the worker is then
-                called with (item, common).
-            name: an item's name, for messages.
+            common: if not None, sent once to each worker for all items; the worker is then called
+                with (item, common).
+            name: returns an item's name for messages.
 
         Raises:
             StopRun: raised by an item; the map ends.
-            RunStopped: workers cannot be started, or the cluster is gone.
+            RunStopped: workers cannot be started, or the cluster is lost.
             Exception: raised by `make_worker`.
         """
         return self._team.map(items, common, name, None)
@@ -93,9 +94,9 @@ class Workers:
     def map_in_order(
         self, items: Iterable, common: Any = None, name: Callable[[Any], str] = str
     ) -> Iterator[Outcome]:
-        """Like `map`, in the order of the items: a sum of the values is always the same to the bit.
+        """Like `map`, but in the order of the items, so that a sum of values is always the same.
 
-        Outcomes wait in this process for those before them, at most 4 a worker.
+        Outcomes wait in this process for earlier ones, at most 4 per worker.
         """
         order = InOrder()
         outcomes: Any = self._team.map(items, common, name, order)  # a generator
@@ -104,15 +105,15 @@ class Workers:
                 yield from order.sorted(outcome)
 
     def close(self) -> None:
-        """End the workers, and what was started for them; what is on its way is dropped."""
+        """End the workers and everything started for them; items in flight are dropped."""
         self._team.close()
 
 
 def automatic_workers(memory: int | None = None) -> int:
-    """How many local workers: as many as cores and memory allow.
+    """The number of local workers that cores and memory allow.
 
     Args:
-        memory: bytes that a worker needs, if known.
+        memory: bytes that each worker needs, if known.
     """
     workers = usable_cores()
     usable = usable_memory()
@@ -122,10 +123,10 @@ def automatic_workers(memory: int | None = None) -> int:
 
 
 def parse_workers(text: int | str) -> int | None:
-    """The number that `--workers` says; None for `auto`.
+    """The number given by `--workers`; None for `auto`.
 
     Raises:
-        InputError: neither `auto` nor a whole number of at least 1.
+        InputError: `text` is neither `auto` nor a whole number of at least 1.
     """
     if text == "auto":
         return None
@@ -137,10 +138,10 @@ def parse_workers(text: int | str) -> int | None:
 
 
 def check_ray(address: str | None) -> None:
-    """Fail early where there is no Ray, or no cluster at the address.
+    """Fail early if Ray is not installed, or if there is no cluster at the address.
 
     Raises:
-        InputError: naming the option.
+        InputError: the message names the option.
     """
     _ray_team()
     from style_transfer.ray_session import check_address
@@ -167,7 +168,7 @@ class _InProcess:
 
 
 def _ray_team() -> type:
-    """The workers through Ray, imported only where they are asked for."""
+    """The class of workers that use Ray, imported only when needed."""
     try:
         import ray  # noqa: F401
     except ImportError:

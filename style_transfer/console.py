@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from style_transfer.runs.record import Record
 
-SECONDS_A_LINE = 60.0  # about tiles, where there is no bar
+SECONDS_A_LINE = 60.0  # between two lines about tiles, if there is no bar
 LINE_BREAKS = "\u2028\u2029"  # besides control characters
 
 
 def say(line: str, stream: TextIO | None) -> None:
     """Print a line; characters that the stream's encoding lacks are escaped.
 
-    A stream that is missing, closed, or whose reader has gone takes nothing, and that is no error.
+    It is not an error if the stream is missing or closed, or if its reader is gone.
     """
     if stream is None:
         return
@@ -42,13 +42,13 @@ def say(line: str, stream: TextIO | None) -> None:
 
 
 def writable(line: str, stream: TextIO) -> str:
-    """A line with those characters escaped that the stream's encoding lacks."""
+    """Escape the characters of a line that the stream's encoding lacks."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def one_line(text: str) -> str:
-    """A text with its line breaks and control characters escaped: names of files may hold some."""
+    """Escape line breaks and control characters, which file names may contain."""
     return "".join(
         repr(part)[1:-1] if part in LINE_BREAKS or unicodedata.category(part) == "Cc" else part
         for part in text
@@ -56,14 +56,14 @@ def one_line(text: str) -> str:
 
 
 def warn(event: Event) -> None:
-    """Listens for a quiet run: what differs from what was asked for becomes a Python warning."""
+    """The listener of a quiet run: turns every warning event into a Python warning."""
     if isinstance(event, Said) and event.warning:
         warnings.warn(event.line, UserWarning, stacklevel=2)
 
 
 @contextmanager
 def listening(quiet: bool, on_event: Listener | None) -> Iterator[list[Listener]]:
-    """The listeners of a run: the console or, where it is quiet, warnings; and the caller's own."""
+    """The listeners of a run: the console (or, if quiet, `warn`) and the caller's own."""
     own = [on_event] if on_event else []
     if quiet:
         yield [warn, *own]
@@ -75,14 +75,14 @@ def listening(quiet: bool, on_event: Listener | None) -> Iterator[list[Listener]
 class Console:
     """Shows a run's events: a bar on a terminal, plain lines elsewhere.
 
-    In presets of the original, the plain lines are those of the original Keras example.
+    For the `keras-` presets, the plain lines are those of the original Keras example.
     """
 
     def __init__(self) -> None:
         self.record: Record | None = None
         self.bar: progress.Progress | None = None
         self.original = False
-        self._iteration: int | None = None  # that the last evaluation belonged to
+        self._iteration: int | None = None  # of the last evaluation
         self._done = 0.0  # evaluations times pixels
         self._told = time.monotonic()  # when the last line about tiles was printed
 
@@ -128,8 +128,8 @@ class Console:
         self.bar.start()
 
     def _count(self) -> None:
-        """Count what is done at the start of a size; what is replayed comes again."""
-        assert self.record is not None  # a size comes after the run has begun
+        """Count the finished work at the start of a size; replayed evaluations count later."""
+        assert self.record is not None  # RunBegun comes before any SizeBegun
         pixels = {size.number: size.rows * size.columns for size in self.record.sizes}
         self._done = sum(pixels[entry.size] for entry in self.record.evaluations)
 
@@ -187,7 +187,7 @@ class Console:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: `35 s`, `12 min`, `3 h 20 min`."""
+    """Seconds as readable text: `35 s`, `12 min`, `3 h 20 min`."""
     minutes = round(seconds / 60)
     if minutes < 2:
         return f"{seconds:.0f} s"
@@ -195,7 +195,7 @@ def duration(seconds: float) -> str:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a person looks at a stream; not where it is missing or closed."""
+    """Whether a stream is a terminal; False if it is missing or closed."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:

@@ -1,7 +1,7 @@
 """Picture files as bytes: their kind, the size they declare, and a copy without metadata.
 
-Whatever is odd beside the pixels (EXIF, XMP, color profiles, text, resolutions) never keeps a
-picture from being read: where Pillow stumbles, it gets the file again, with nothing else in it.
+Odd metadata (EXIF, XMP, color profiles, text, resolutions) must never keep a picture from being
+read: if Pillow fails on a file, it gets a copy without metadata.
 """
 
 import struct
@@ -10,7 +10,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _WEBP_DROPPED = {b"EXIF", b"XMP ", b"ICCP"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"heif"}
-# Tags of TIFF 6.0 that say where pixels are and how they are coded.
+# Tags of TIFF 6.0 that give the place and coding of the pixels.
 _TIFF_KEPT = {
     *(254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320),
     *(322, 323, 324, 325, 332, 338, 339, 347, *range(512, 522), 529, 530, 531, 532),
@@ -18,7 +18,7 @@ _TIFF_KEPT = {
 
 
 def kind_of(data: bytes) -> str:
-    """`png`, `jpeg`, `webp`, `tiff`, `gif`, `heic` or `avif` by a file's first bytes, or ``."""
+    """A file's kind by its first bytes: png, jpeg, webp, tiff, gif, heic, avif, or ``."""
     if data[4:8] == b"ftyp":
         brands = {data[8:12], *(data[at : at + 4] for at in range(16, _box_end(data), 4))}
         if brands & {b"avif", b"avis"}:
@@ -42,7 +42,7 @@ def _box_end(data: bytes) -> int:
 def webp_size(data: bytes) -> tuple[int, int]:
     """(columns, rows) that a WebP file declares (its container specification, RFC 9649).
 
-    Pillow sets memory aside for a WebP picture before it looks at the size.
+    Pillow allocates memory for a WebP picture before it checks the size.
     """
     chunk, content = data[12:16], data[20:30]
     if len(content) < 10:
@@ -60,13 +60,13 @@ def webp_size(data: bytes) -> tuple[int, int]:
 
 
 def without_metadata(data: bytes) -> bytes | None:
-    """A copy of a file with its pixels only; None where the kind is none of those known here."""
+    """A copy of a file that has only its pixels; None if the kind is unknown here."""
     functions = {"png": _bare_png, "jpeg": _bare_jpeg, "webp": _bare_webp, "tiff": _bare_tiff}
     function = functions.get(kind_of(data))
     try:
         return function(data) if function else None
     except (struct.error, IndexError):
-        return None  # so damaged that even its outline cannot be read
+        return None  # too damaged even for its structure to be read
 
 
 def _bare_png(data: bytes) -> bytes:
@@ -88,7 +88,7 @@ def _bare_jpeg(data: bytes) -> bytes:
     kept, at = [data[:2]], 2
     while at + 4 <= len(data):
         if data[at] != 0xFF:
-            at += 1  # Pillow too looks for the next marker
+            at += 1  # Pillow also skips to the next marker
             continue
         marker = data[at + 1]
         if marker == 0xDA:  # start of scan
@@ -97,7 +97,7 @@ def _bare_jpeg(data: bytes) -> bytes:
             at += 1 if marker == 0xFF else 2
             continue
         end = at + 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
-        # APP14 says whether the colors are YCbCr; all others and comments are metadata.
+        # APP14 tells whether the colors are YCbCr; other APP segments and comments are metadata.
         if not (0xE0 <= marker <= 0xEF and marker != 0xEE) and marker != 0xFE:
             kept.append(data[at:end])
         at = end
@@ -110,7 +110,7 @@ def _bare_webp(data: bytes) -> bytes:
     while at + 8 <= len(data):
         kind, length = struct.unpack("<4sI", data[at : at + 8])
         end = at + 8 + length + length % 2
-        if kind == b"VP8X":  # its flags must not promise what is dropped: ICC, EXIF, XMP
+        if kind == b"VP8X":  # clear its flags for the chunks that are dropped: ICC, EXIF, XMP
             kept.append(data[at : at + 8] + bytes([data[at + 8] & ~0x2C]) + data[at + 9 : end])
         elif kind not in _WEBP_DROPPED:
             kept.append(data[at:end])
@@ -120,7 +120,7 @@ def _bare_webp(data: bytes) -> bytes:
 
 
 def _bare_tiff(data: bytes) -> bytes | None:
-    """TIFF 6.0, section 2: the first directory with its tags about pixels only, in its place."""
+    """TIFF 6.0, section 2: the first directory, in place, with only its tags about pixels."""
     order = "<" if data[:2] == b"II" else ">"
     if struct.unpack(order + "H", data[2:4])[0] != 42:
         return None  # BigTIFF

@@ -1,8 +1,8 @@
-"""Adam for pictures above what L-BFGS's memory allows: 48 bytes a pixel instead of 600.
+"""Adam for pictures too large for L-BFGS's memory: 48 bytes per pixel instead of 600.
 
-Few steps with a falling rate, from a picture that the smaller sizes have painted already. Moments
-are carried over from one size to the next, enlarged, and what is saved is the mean of the last
-steps, as in Crowson's style-transfer-pytorch.
+It takes few steps at a falling rate, from the picture that the smaller sizes have painted. Its
+moments are enlarged and carried over from one size to the next, and the saved picture is the mean
+of the last steps, as in Crowson's style-transfer-pytorch.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from style_transfer.runs.run import Run
 from style_transfer.runs.snapshots import Snapshot, Snapshots
 from style_transfer.schedule import Size
 
-# By measuring where L-BFGS fits too (250 x 333, from 177 rows, 20 evaluations): the loss ends 0.3 %
-# above L-BFGS's with 4, 1.5 % with 3, 4.5 % with 2.
+# Measured at a size where L-BFGS fits too (250 x 333, from 177 rows, 20 evaluations): the loss ends
+# 0.3 % above L-BFGS's with a rate of 4, 1.5 % with 3, 4.5 % with 2.
 RATE = 4.0  # first step, in pixel values; the last is 1 / steps of it
 FIRST_DECAY, SECOND_DECAY = 0.9, 0.99  # of the moments
-MEAN_DECAY = 0.5  # of the mean of the steps; with a falling rate the last are alike
-SMALLEST = 1e-30  # added to the root: slopes of a relative loss are of order 1e-10 at 10⁸ pixels
-ROWS = 256  # that are updated at once
-SECONDS_A_SNAPSHOT = (
-    20.0  # at least from one snapshot to the next, but for the last of an iteration
-)
+MEAN_DECAY = 0.5  # of the mean of the steps; with a falling rate the last steps are alike
+# Added to the root: gradients of a relative loss are of order 1e-10 per pixel at 10⁸ pixels.
+SMALLEST = 1e-30
+ROWS = 256  # updated at once
+# At least between two snapshots; there is always one at the end of an iteration.
+SECONDS_A_SNAPSHOT = 20.0
 
 
 class Descent:
     """Adam (Kingma and Ba, arXiv 1412.6980) on a picture, in place.
 
     Args:
-        objective: from an image to (terms, gradient).
-        image: where it starts, float32 (1, H, W, 3); it is changed in place.
-        steps: how many there will be at this size.
+        objective: takes an image and returns (terms, gradient).
+        image: where it starts, float32 (1, H, W, 3); changed in place.
+        steps: how many steps this size will take.
         clip: keep pixel values within 0..255.
 
     Attributes:
-        best: the image to be saved.
-        last_loss: of the last evaluation.
+        best: the image to save.
+        last_loss: the loss of the last evaluation.
         snapshot: the state, with everything that a resume needs.
     """
 
@@ -65,9 +65,9 @@ class Descent:
         return len(self.snapshot.terms)
 
     def carry_over(self, before: Snapshot) -> None:
-        """Begin with the moments of the size before, whose arrays are given up.
+        """Start with the moments of the previous size, whose arrays are freed.
 
-        A slope by a pixel is a share of the loss: with r times the pixels, 1/r of it.
+        With r times the pixels, each pixel's gradient is 1/r of what it was.
         """
         arrays = self.snapshot.arrays
         size = arrays["image"].shape[1:3]
@@ -85,7 +85,7 @@ class Descent:
         """One evaluation and one step; returns the evaluation's terms and seconds.
 
         Raises:
-            NotFinite: naming the term that is not a finite number.
+            NotFinite: a term or the gradient is not finite; the message names it.
         """
         started = time.perf_counter()
         terms, gradient = self.objective(self.snapshot.arrays["image"])
@@ -114,7 +114,7 @@ class Descent:
         arrays["image"] -= rate / (1 - FIRST_DECAY**steps) * (first / root)
         if self.clip:
             np.clip(arrays["image"], *VALID_RANGE.T, out=arrays["image"], casting="unsafe")
-        # The mean of steps so far, of later ones more; from the first, without its zeros.
+        # An exponential mean of the steps, corrected for its start as Adam's moments are.
         weight = (1 - MEAN_DECAY) / (1 - MEAN_DECAY ** (self.done + 1))
         arrays["mean"] += weight * (arrays["image"] - arrays["mean"])
 
@@ -126,12 +126,12 @@ def descend_in_place(
     on_evaluation: Callable,
     on_iteration: Callable,
 ) -> Snapshot:
-    """Take the steps of one size, going on from a snapshot where there is one.
+    """Take the steps of one size, continuing from a snapshot if there is one.
 
     Args:
         descent: at its start.
-        evaluations: an iteration.
-        snapshots: of this size; None keeps none.
+        evaluations: how many make an iteration.
+        snapshots: this size's snapshots; None keeps none.
         on_evaluation: called as on_evaluation(terms, seconds, replayed).
         on_iteration: called with the image and the last loss after each iteration.
 
@@ -167,23 +167,23 @@ def descend_in_place(
 def minimize_in_place(
     run: Run, size: Size, objective: Callable, image: np.ndarray, before: Snapshot | None
 ) -> Snapshot:
-    """Paint one size of a run, in place of the script's `minimize`.
+    """Paint one size of a run; replaces the script's `minimize`.
 
     Args:
-        run: which.
-        size: of it.
-        objective: at this size.
-        image: where it starts.
-        before: the optimizer's state after the size before, or None.
+        run: the run.
+        size: the size to paint.
+        objective: the objective at this size.
+        image: where the optimizer starts, float32 (1, H, W, 3).
+        before: the optimizer's state after the previous size, or None.
 
     Returns:
-        The optimizer's state.
+        The optimizer's state at the end.
     """
     settings, snapshots = run.record.settings, run.journal
-    assert not isinstance(snapshots, Journal)  # a run keeps snapshots where it paints in place
+    assert not isinstance(snapshots, Journal)  # a run that paints in place keeps snapshots
     run.say(
         f"{size.columns} x {size.rows} with Adam instead of L-BFGS, which needs more memory than "
-        "there is (--memory GIB, or a smaller --height, keeps L-BFGS).",
+        "there is (to keep L-BFGS: --memory GIB, or a smaller --height).",
         warning=True,
     )
     descent = Descent(objective, image, size.iterations * settings.evaluations, settings.clip)

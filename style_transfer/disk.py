@@ -1,4 +1,4 @@
-"""How much disk a run needs, known before it begins."""
+"""How much disk space a run needs, known before it starts."""
 
 import shutil
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from style_transfer.runs.record import Method, Record
 from style_transfer.schedule import Size
 from style_transfer.settings import Settings
 
-IMAGE = 12  # bytes a pixel of an image, float32
+IMAGE = 12  # bytes per pixel of an image, float32
 SNAPSHOT = 4 * IMAGE  # of the state of Adam in place
-GENERATIONS = 3  # of snapshots, one of them on its way
-# Bytes a pixel of pictures, at most about: PNG of 8 bits and deflate save a third of a painting.
+GENERATIONS = 3  # of snapshots, one of them still being written
+# Bytes per pixel of pictures, roughly at most: PNG's deflate saves a third of a painting's bytes.
 PICTURE = {"png": 3, "png16": 6, "jpeg": 2, "tiff": 3, "tiff16": 6}
 WORTH_TELLING = 10**9  # bytes
 
@@ -24,13 +24,13 @@ WORTH_TELLING = 10**9  # bytes
 def disk_bytes(
     settings: Settings, sizes: list[Size], methods: Mapping[str, Method], journal: bool = True
 ) -> int:
-    """Bytes of disk that a run needs at most, at any time.
+    """The most bytes of disk space that a run needs at any time.
 
     Args:
         settings: all choices.
-        sizes: of the run.
-        methods: of each size, by its number.
-        journal: whether it keeps what an exact resume needs.
+        sizes: the run's sizes.
+        methods: the method of each size, by its number.
+        journal: whether the run keeps what an exact resume needs.
     """
     kept, most = 0, 0
     for size in sizes:
@@ -43,7 +43,7 @@ def disk_bytes(
 
 
 def _passing(settings: Settings, size: Size, method: Method, journal: bool) -> int:
-    """Bytes that go with a size: journal or snapshots, tiles, the content's features."""
+    """Bytes needed only during a size: journal or snapshots, tiles, the content's features."""
     pixels, needed = size.rows * size.columns, 0
     in_place = method.optimizer != settings.optimizer
     if journal and in_place:
@@ -59,7 +59,7 @@ def _passing(settings: Settings, size: Size, method: Method, journal: bool) -> i
 
 
 def windows_share(settings: Settings, size: tuple[int, int], tile: int) -> float:
-    """Pixels of all windows, tiles with their halos, over those of the picture."""
+    """Pixels of all windows (tiles with their halos), divided by the picture's."""
     grid = Grid(size, tile, settings.network, tuple(layers_in_use(settings)), settings.borders)
     return sum(x.shape[0] * x.shape[1] for x in grid.tiles) / (size[0] * size[1])
 
@@ -70,19 +70,19 @@ def _pixels_of_preview(settings: Settings, size: Size) -> int:
 
 
 def free_disk(folder: Path) -> int:
-    """Bytes free where a folder is or will be."""
+    """Free bytes on the disk where a folder is or will be."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
 
 
 def disk_line(record: Record, files: RunFiles, journal: bool) -> str | None:
-    """A line on the disk that a run needs; None where it is little.
+    """A line about the disk space that a run needs; None if it needs little.
 
-    What the run has written already counts as there.
+    Files that the run has already written count as available.
 
     Raises:
-        InputError: there is not so much.
+        InputError: the disk has less.
     """
     needed = disk_bytes(record.settings, record.sizes, record.methods, journal)
     folder = files.prefix.parent

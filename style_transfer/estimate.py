@@ -1,4 +1,4 @@
-"""What a run would take, before it is begun: `--dry_run`. Nothing is written."""
+"""Estimates of a run's time, memory and disk space: `--dry_run`. Nothing is written."""
 
 import sys
 import time
@@ -28,31 +28,31 @@ from style_transfer.runs.record import Method
 from style_transfer.schedule import Size, plan
 from style_transfer.settings import Settings
 
-SAMPLE = (256, 384)  # rows and columns that are evaluated; smaller ones are faster a pixel
-TWO_PASSES = 1.5  # operations in tiles, which go forward twice, beside those of a whole picture
+SAMPLE = (256, 384)  # rows and columns of the measured evaluation; smaller ones cost less per pixel
+TWO_PASSES = 1.5  # operations in tiles, with two forward passes, relative to a whole picture's
 
 
 def estimate(
     base: Any, styles: Any, prefix: Any, preset: str = "default", **options: Any
 ) -> dict[str, float]:
-    """Print how long a run would take, how much memory and disk.
+    """Print how much time, memory and disk space a run would take.
 
     Args:
-        base: as of `transfer`.
-        styles: as of `transfer`.
-        prefix: as of `transfer`.
-        preset: as of `transfer`.
-        **options: as of `transfer`.
+        base: as in `transfer`.
+        styles: as in `transfer`.
+        prefix: as in `transfer`.
+        preset: as in `transfer`.
+        **options: as in `transfer`.
 
     Returns:
         `seconds`, and `memory` and `disk` in bytes.
 
     Raises:
-        InputError: an argument that `transfer` would refuse.
+        InputError: `transfer` would refuse an argument.
     """
     own: dict[str, Any] = {"overwrite": False, "journal": True, "force": False}
     own |= {name: options.pop(name) for name in own.keys() & options.keys()}
-    for name in ("quiet", "workers", "address"):  # they change no number
+    for name in ("quiet", "workers", "address"):  # these do not change the estimate
         options.pop(name, None)
     given, choices = given_pictures(options)
     settings = make_settings(preset, **output_by_ending(prefix, choices))
@@ -68,7 +68,7 @@ def estimate(
 
 
 def told(settings: Settings, inputs: Inputs, files: RunFiles, journal: bool) -> dict[str, float]:
-    """Measure, print a line a size and the sums, and return them; see `estimate`."""
+    """Measure, print a line per size and the sums, and return the sums; see `estimate`."""
     sizes = plan(settings, *inputs.content.image.size)
     styles = len(inputs.styles)
     methods = methods_for(settings, sizes, styles)
@@ -88,7 +88,7 @@ def told(settings: Settings, inputs: Inputs, files: RunFiles, journal: bool) -> 
         )
     disk, usable = disk_bytes(settings, sizes, methods, journal), memory_to_use(settings)
     folder = Path(files.prefix).parent
-    say(f"Time: about {duration(total)}, at {megapixel:.1f} s a megapixel", sys.stdout)
+    say(f"Time: about {duration(total)}, at {megapixel:.1f} s per megapixel", sys.stdout)
     room = f" of {usable / GIB:.1f}" if usable else ""
     say(f"Memory: about {memory / GIB:.1f} GiB{room}", sys.stdout)
     free = f"{free_disk(folder) / 1e9:.1f} GB are free"
@@ -97,9 +97,9 @@ def told(settings: Settings, inputs: Inputs, files: RunFiles, journal: bool) -> 
 
 
 def megapixels_of(settings: Settings, size: Size, method: Method, styles: int) -> float:
-    """Megapixels of which a whole evaluation takes as long as a size does.
+    """The number of megapixels whose evaluation as a whole picture takes as long as the size.
 
-    Targets are a pass forward, a third of an evaluation, over the content and each style.
+    Targets take one forward pass, a third of an evaluation, over the content and each style.
     """
     pixels = size.rows * size.columns / 1e6
     share = TWO_PASSES * windows_share(settings, size.shape, method.tile) if method.tile else 1.0
@@ -109,9 +109,9 @@ def megapixels_of(settings: Settings, size: Size, method: Method, styles: int) -
 
 
 def measured_seconds(settings: Settings) -> float:
-    """Seconds that an evaluation of a whole picture takes a megapixel, by one of a small picture.
+    """Seconds per megapixel of a whole picture's evaluation, measured on a small picture.
 
-    With random filters: they take no time to find, and as much time to use.
+    Measured with random filters, which cost no time to find and as much to use as any others.
     """
     start()
     from style_transfer.filters import load_filters

@@ -1,9 +1,9 @@
-"""What a run tells while it goes on, and how a listener stops it.
+"""The events that a run reports, and how a listener stops the run.
 
-A listener is any function of one event, handed to `transfer(..., on_event=listener)`. The progress
+A listener is any function of one event, passed as `transfer(..., on_event=listener)`. The progress
 bar, the web page, the gallery and a notebook are listeners; the run knows none of them. A listener
-that raises `StopRun` stops the run after the evaluation in flight: the best picture so far is
-saved, and the run can be resumed.
+that raises `StopRun` stops the run after the current evaluation: the best picture so far is saved,
+and the run can be resumed.
 """
 
 from collections.abc import Callable
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 # The order of an objective's terms; the loss is their sum.
 TERMS = ("content", "style", "total_variation")
-# Of an objective of a clip's frames, which alone has the last of them.
+# The terms for a clip's frames, which have one more.
 FRAME_TERMS = (*TERMS, "temporal")
 
 
 class StopRun(Exception):
-    """Raised by a listener to stop the run; files are as after Ctrl-C."""
+    """Raised by a listener to stop the run; it leaves the same files as Ctrl-C."""
 
 
 @dataclass(frozen=True)
 class RunBegun:
-    """A run begins, or goes on.
+    """A run starts or continues.
 
     Attributes:
-        record: of the run; it grows while the run goes on.
-        prefix: beginning of the names of its files; None where nothing is written.
-        journal: whether a resume within a size will be exact.
+        record: the run's record, which grows during the run.
+        prefix: how the names of its files start; None if nothing is written.
+        journal: whether a resume in the middle of a size will be exact.
     """
 
     record: "Record"
@@ -55,12 +55,12 @@ class Evaluated:
     """Loss and gradient have been computed once.
 
     Attributes:
-        size: at which.
-        iteration: during which, counted over the whole run.
-        number: of the evaluation, counted over the whole run from 0.
-        terms: the loss's terms, weighted, by name; see `TERMS`.
+        size: the current size.
+        iteration: the current iteration, counted over the whole run from 0.
+        number: the number of this evaluation, counted over the whole run from 0.
+        terms: the loss's terms by name, multiplied by their loss weights; see `TERMS`.
         total: the loss, their sum.
-        seconds: the evaluation took, when it was first made.
+        seconds: how long the evaluation took when it was first made.
         replayed: whether the answer came from the journal.
     """
 
@@ -75,15 +75,15 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class TilePass:
-    """One of the two passes over a tile of an evaluation in progress is done.
+    """One of an evaluation's two passes over a tile is done.
 
     Attributes:
-        number: of passes done of this evaluation.
-        count: of passes that an evaluation has.
-        seconds: a tile of this kind of pass takes.
+        number: how many passes of this evaluation are done.
+        count: how many passes an evaluation has.
+        seconds: how long a pass of this kind takes per tile.
         left: seconds until this evaluation is complete.
-        evaluation: seconds of a whole one.
-        size: at which.
+        evaluation: seconds that a whole evaluation takes.
+        size: the current size.
     """
 
     number: int
@@ -96,15 +96,15 @@ class TilePass:
 
 @dataclass(frozen=True)
 class IterationDone:
-    """An iteration is complete, and its picture saved where the run has a prefix.
+    """An iteration is complete, and its picture is saved if the run has a prefix.
 
     Attributes:
-        size: at which.
-        number: of the iteration, counted over the whole run.
+        size: the current size.
+        number: the iteration, counted over the whole run from 0.
         total: the loss after its last evaluation.
-        seconds: its evaluations took.
-        path: of the saved picture, or None.
-        picture: makes the picture, 8 bits a channel.
+        seconds: how long its evaluations took.
+        path: the saved picture's path, or None.
+        picture: a function that makes the picture, with 8 bits per channel.
     """
 
     size: Size
@@ -117,11 +117,11 @@ class IterationDone:
 
 @dataclass(frozen=True)
 class Said:
-    """A line for people: what was chosen, replaced or skipped, and why.
+    """A line for the user: what was chosen, replaced or skipped, and why.
 
     Attributes:
-        line: without a line break.
-        warning: whether something other than what was asked for is used.
+        line: the text, without a line break.
+        warning: whether the program uses something else than was asked for.
     """
 
     line: str

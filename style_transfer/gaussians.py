@@ -9,10 +9,10 @@ from keras import ops
 
 from style_transfer import backends
 
-# Directions in which two pictures' features share less of the largest variance are empty.
+# A direction counts as empty if its variance is a smaller share of the largest one.
 EMPTY = 1e-12
-# With fewer positions for each channel, float32's rounding of the covariance shows in its weakest
-# directions: 2e-4 of the gradient at 65 positions of 64 channels, less than 1e-4 at 80.
+# With fewer positions per channel, float32's rounding of the covariance distorts its weakest
+# directions: by 2e-4 of the gradient at 65 positions of 64 channels, by less than 1e-4 at 80.
 MANY = 1.25
 
 
@@ -24,7 +24,7 @@ class Moments(NamedTuple):
 
 
 class Deviations(NamedTuple):
-    """Mean (N,) and deviations from it (M, N), of features with few positions."""
+    """Mean (N,) and deviations from it (M, N), for features with few positions."""
 
     mean: Any
     deviations: Any
@@ -40,14 +40,14 @@ class Gaussian(NamedTuple):
 def moments(features) -> Moments:
     """Mean and covariance of features (1, H, W, N) over positions."""
     mean, deviations = _centered(features)
-    # Half of it and its transpose, as in `losses.gram_matrix`.
+    # The average of the product and its transpose, as in `losses.gram_matrix`.
     half = ops.matmul(ops.transpose(ops.stop_gradient(deviations)), deviations)
     total = half + ops.transpose(half) - ops.stop_gradient(half)
     return Moments(mean, total / deviations.shape[0])
 
 
 def spread(features) -> Moments | Deviations:
-    """What `wasserstein` compares, of features (1, H, W, N): the smaller of the two."""
+    """Moments or deviations of features (1, H, W, N), whichever are smaller, for `wasserstein`."""
     count = features.shape[1] * features.shape[2]
     few = count < MANY * features.shape[-1]
     return Deviations(*_centered(features)) if few else moments(features)
@@ -56,8 +56,8 @@ def spread(features) -> Moments | Deviations:
 def _centered(features) -> tuple:
     """Mean (N,) and deviations (M, N).
 
-    The mean that is subtracted is constant to the gradient: deviations add up to 0, so it has no
-    part in that of any function of their products.
+    The gradient treats the subtracted mean as constant: deviations add up to 0, so the mean
+    contributes nothing to the gradient of any function of their products.
     """
     matrix = ops.reshape(features, (-1, features.shape[-1]))
     mean = ops.mean(matrix, axis=0)
@@ -70,10 +70,10 @@ def gaussian(features) -> Gaussian:
 
 
 def gaussian_of(found: Moments, positions: int) -> Gaussian:
-    """The normal distribution of these moments, taken over a number of positions.
+    """The normal distribution with these moments, which were taken over `positions` positions.
 
-    Columns of K are the principal axes times their deviations, smallest first: M positions have at
-    most M − 1 of them.
+    The columns of K are the principal axes times their standard deviations, smallest first; M
+    positions have at most M − 1 of them.
     """
     mean, covariance = found
     values, axes = backends.eigh(ops.cast(covariance, "float64"))
@@ -86,8 +86,8 @@ def wasserstein(found: Moments | Deviations, target: Gaussian):
     """Squared Wasserstein-2 distance between Gaussians fitted to two pictures' features.
 
     ‖μ − μ_S‖² + tr(C + C_S − 2·(C_S^½ C C_S^½)^½) (Olkin and Pukelsheim, 1982). With C_S = K Kᵀ and
-    C = Dᵀ D / M the last trace is the sum of the singular values of D K / √M: the roots of the
-    eigenvalues of its square on either side, r × r or M × M.
+    C = Dᵀ D / M, the last trace is the sum of the singular values of Y = D K / √M: the roots of the
+    eigenvalues of Yᵀ Y, r × r, or of Y Yᵀ, M × M.
 
     Args:
         found: μ, (N,), and C, (N, N), or D, (M, N), of the combination image.
@@ -107,22 +107,33 @@ def wasserstein(found: Moments | Deviations, target: Gaussian):
 
 
 def _cross_of_covariance(covariance, factor):
-    """tr (Kᵀ C K)^½, with its gradient by C, ½ K (Kᵀ C K)^-½ Kᵀ."""
+    """tr A^½ of A = Kᵀ C K, with its gradient by C, ½ K A^-½ Kᵀ.
+
+    In float32: as the columns of K fall off, so do rows and columns of A, and so do the errors of
+    the products. A decomposition that keeps this order is as good as one in float64.
+    """
     constant = ops.stop_gradient(covariance)
-    # In float64: where a channel is silent, rounding would turn empty directions into full ones.
-    wide = ops.cast(factor, "float64")
-    between = ops.transpose(wide) @ (ops.cast(constant, "float64") @ wide)
-    roots, inverse, axes = _decomposed(between)
-    half = ops.matmul(factor, axes)
-    slope = ops.matmul(half * (inverse / 2), ops.transpose(half))
-    return roots + ops.sum(slope * (covariance - constant))
+    between = ops.matmul(ops.transpose(factor), ops.matmul(constant, factor))
+    between = (between + ops.transpose(between)) / 2
+    values, axes = backends.graded_eigh(between)
+    squares = ops.square(axes)
+    full = values > EMPTY_SHARE * ops.matmul(ops.diagonal(between), squares)
+    roots = ops.sqrt(ops.where(full, values, ops.ones_like(values)))
+    inverse = ops.where(full, 1 / roots, ops.zeros_like(roots))
+    # The axes' lengths are wrong by 1e-5.
+    half = ops.matmul(factor, axes / ops.sqrt(ops.sum(squares, axis=0)))
+    slope = ops.matmul(half * inverse, ops.transpose(half))
+    # Σ √λ and tr (slope · C) are wrong by as much, in opposite directions.
+    roots = ops.sum(ops.where(full, roots, ops.zeros_like(roots)))
+    trace = (roots + ops.sum(slope * constant)) / 2
+    return trace + ops.sum(slope * (covariance - constant)) / 2
 
 
 def _cross_of_deviations(deviations, factor):
-    """Σ singular values of Y = D K / √M, with its gradient by D, (Y Yᵀ)^-½ Y Kᵀ / √M.
+    """Σ singular values of Y = D K / √M, and its gradient with respect to D, (Y Yᵀ)^-½ Y Kᵀ / √M.
 
-    In float64 from the features on: with as many positions as directions, rounding would turn
-    empty directions of the smaller square into full ones.
+    Computed in float64 from the features on: with as many positions as directions, rounding would
+    turn empty directions of the smaller square into full ones.
     """
     count, rank = deviations.shape[0], factor.shape[1]
     constant = ops.stop_gradient(deviations)
@@ -145,9 +156,9 @@ def _decomposed(square) -> tuple:
     """Eigenvalues λ and axes of a positive semidefinite matrix, float64.
 
     Returns:
-        Σ √λ, 1 / √λ, 0 for those of empty directions, and the axes; float32. Gradients are written
-        out by the callers, since empty directions have no slope, and the derivative of eigenvectors
-        divides by differences of eigenvalues.
+        Σ √λ; 1 / √λ, with 0 for empty directions; and the axes. All float32. The callers write out
+        the gradients, because empty directions must have none, and because the derivative of
+        eigenvectors divides by differences of eigenvalues.
     """
     values, axes = backends.eigh(square)
     roots = _roots(values)
@@ -158,9 +169,9 @@ def _decomposed(square) -> tuple:
 
 
 def _roots(values):
-    """Square roots of eigenvalues; those that rounding makes negative count as 0.
+    """Square roots of eigenvalues; those that rounding made negative count as 0.
 
-    By `relu`, as products of float64 by `@`: where Keras's `maximum` and `matmul` bring types
-    together, they turn float64 into float32 on PyTorch and JAX.
+    This uses `relu`, and products of float64 use `@`, because Keras's `maximum` and `matmul` turn
+    float64 into float32 on PyTorch and JAX when they unify types.
     """
     return ops.sqrt(ops.relu(values))

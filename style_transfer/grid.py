@@ -1,7 +1,7 @@
-"""How a picture is cut into tiles so that every layer sees what it would see in the whole picture.
+"""Cuts a picture into tiles in which every layer sees the same as in the whole picture.
 
-Along each side the picture is covered by overlapping *windows*. Every position of a layer counts in
-one window only, in the window's *core*; around it is a halo as wide as the deepest layer can see.
+Overlapping *windows* cover the picture along each side. Every position of a layer counts in only
+one window, in the window's *core*; the core's halo is as wide as the deepest layer can see.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Span:
     """A window along one side, in pixels of the picture.
 
     Attributes:
-        start: where the window begins, a multiple of the deepest layer's pitch.
+        start: where the window starts, a multiple of the deepest layer's pitch.
         stop: where it ends.
-        core_start: where its core begins, likewise.
+        core_start: where its core starts, likewise.
         core_stop: where its core ends.
     """
 
@@ -52,7 +52,7 @@ class Tile:
 
     @property
     def window(self) -> tuple[slice, slice, slice]:
-        """What selects the window from an image (1, H, W, 3)."""
+        """The index that selects the window from an image (1, H, W, 3)."""
         rows, columns = self.rows, self.columns
         return slice(None), slice(rows.start, rows.stop), slice(columns.start, columns.stop)
 
@@ -65,7 +65,7 @@ class Grid:
         size: (rows, columns) of the picture.
         tile: the longest core inside the picture, in pixels.
         network: `vgg16` or `vgg19`.
-        layers: names of the layers that are looked at.
+        layers: names of the layers in use.
         borders: `repeated` or `zeros`; see `network.feature_extractor`.
     """
 
@@ -84,9 +84,9 @@ class Grid:
     def halo(self) -> int:
         """Pixels that the deepest layer sees beyond its positions, rounded up to the pitch.
 
-        Each convolution of 3 x 3 sees one position more on either side. The difference in the
-        gradient is 2e-4 of its norm with 16 pixels less, 5e-7 with this halo (VGG19 to
-        block5_conv1, 330 x 450).
+        Each 3 x 3 convolution sees one more position on either side. With this halo the gradient
+        differs by 5e-7 of its norm, with 16 pixels less by 2e-4 (VGG19 up to block5_conv1,
+        330 x 450).
         """
         layers = layers_up_to(self.network, list(self.layers))
         seen = sum(2 ** (block_of(layer) - 1) for layer in layers)
@@ -100,7 +100,7 @@ class Grid:
         return [Tile(number, *pair) for number, pair in enumerate(pairs)]
 
     def layer_size(self, size: tuple[int, int], layer: str) -> tuple[int, int]:
-        """Rows and columns of a layer's features of a picture or window of some size."""
+        """Rows and columns of a layer's features, for a picture or window of `size`."""
         step = 2 ** (block_of(layer) - 1)
         rows, columns = (
             _up(side, step) // step if self.borders == "repeated" else side // step for side in size
@@ -108,12 +108,12 @@ class Grid:
         return rows, columns
 
     def core(self, tile: Tile, layer: str) -> tuple[slice, slice]:
-        """The core's positions among those of the window, at a layer."""
+        """The slices of the core's positions within the window's, at a layer."""
         step = 2 ** (block_of(layer) - 1)
         rows, columns = (
             slice(
                 (span.core_start - span.start) // step,
-                # What is left of an odd last row or column belongs to the last core.
+                # The remainder of an odd last row or column belongs to the last core.
                 None if span.core_stop == span.stop else (span.core_stop - span.start) // step,
             )
             for span in (tile.rows, tile.columns)
@@ -121,7 +121,7 @@ class Grid:
         return rows, columns
 
     def core_mask(self, tile: Tile, layer: str) -> np.ndarray:
-        """1 at the core's positions, 0 in the halo: float32 (rows, columns) of the layer."""
+        """1 at the core's positions and 0 in the halo: float32, (rows, columns) of the layer."""
         mask = np.zeros(self.layer_size(tile.shape, layer), np.float32)
         mask[self.core(tile, layer)] = 1
         return mask
@@ -135,27 +135,27 @@ class Grid:
 
 
 def channels_of(layer: str) -> int:
-    """N, how many features a layer has at each position."""
+    """N, the number of a layer's channels."""
     return CHANNELS[block_of(layer) - 1]
 
 
 def spans(side: int, tile: int, halo: int, pitch: int) -> list[Span]:
     """Windows that cover one side of a picture.
 
-    All windows but the last have the same length, so that few shapes have to be compiled. The
-    first and the last need no halo at the picture's edge: it counts to their cores.
+    All windows but the last have the same length, so few shapes have to be compiled. The first and
+    the last need no halo at the picture's edge; those pixels belong to their cores.
 
     Args:
-        side: rows or columns.
+        side: rows or columns of the picture.
         tile: the longest core between two halos, in pixels.
         halo: pixels on either side of a core, a multiple of `pitch`.
-        pitch: windows and cores begin at multiples of it.
+        pitch: windows and cores start at multiples of it.
     """
     step = max(tile // pitch, 1) * pitch
     count = max(1, -(-(side - 2 * halo) // step))
     if count == 1:
         return [Span(0, side, 0, side)]
-    step = _up(-(-(side - 2 * halo) // count), pitch)  # equally long ones
+    step = _up(-(-(side - 2 * halo) // count), pitch)  # makes the cores equally long
     starts = [number * step for number in range(count)]
     ends = [start + step + 2 * halo for start in starts[:-1]] + [side]
     cores = [0, *(start + halo for start in starts[1:]), side]
@@ -166,12 +166,12 @@ def spans(side: int, tile: int, halo: int, pitch: int) -> list[Span]:
 
 
 def _up(number: int, step: int) -> int:
-    """The next multiple of `step`."""
+    """`number` rounded up to a multiple of `step`."""
     return -(-number // step) * step
 
 
 def bands(rows: int, most: int) -> Iterator[tuple[int, int]]:
-    """(first row, row after the last) of bands of at most `most` rows, about equally high."""
+    """(first row, row after the last) of about equally high bands of at most `most` rows."""
     count = -(-rows // most)
     for number in range(count):
         yield rows * number // count, rows * (number + 1) // count

@@ -1,4 +1,4 @@
-"""Histograms of features, channel by channel: how they are kept, and matched.
+"""Histograms of features, channel by channel: how they are represented and matched.
 
 Features O are (1, H, W, N), M = H·W positions of N channels.
 """
@@ -6,7 +6,7 @@ Features O are (1, H, W, N), M = H·W positions of N channels.
 import numpy as np
 from keras import ops
 
-# Enough for R(O) to be within 1 % of sorting (tests/test_losses.py).
+# Enough for R(O) to be within 1 % of the result of sorting (tests/test_losses.py).
 BINS = 4096
 QUANTILES = 1024
 EPSILON = 1e-12  # a flat channel must not divide by zero
@@ -15,8 +15,8 @@ EPSILON = 1e-12  # a flat channel must not divide by zero
 def quantiles(features):
     """Quantile function of each channel, (1, H, W, N) to (Q, N).
 
-    Its QUANTILES levels, sin²(πt/2) for even steps of t from 0 to 1, are dense at the ends: the
-    rare, large activations are far apart.
+    Its QUANTILES levels, sin²(πt/2) for even steps of t from 0 to 1, are dense at the ends, because
+    the rare, large activations are far apart.
     """
     ordered = ops.sort(_flat(features), axis=0)  # (M, N)
     last = ordered.shape[0] - 1
@@ -28,25 +28,26 @@ def quantiles(features):
 
 
 def histogram_match(features, target):
-    """R(O): each channel's values remapped so that they are distributed as the target's.
+    """R(O): remap each channel's values so that their distribution is the target's.
 
     Risser, Wilmot and Barnes, arXiv 1701.08893, section 4.1. Instead of sorting O at every
-    evaluation, its values are counted in bins twice: in even bins, and again in bins made from
-    these that hold about as many values as the target's quantiles are apart. All values of such a
-    bin get the target's value for their middle rank, and so do equal values: a ReLU's zeros.
+    evaluation, this counts its values in bins twice: first in even bins, then in bins derived from
+    these, each of which holds about as many values as lie between two of the target's quantiles.
+    All values of such a bin get the target's value for their middle rank, and so do equal values,
+    such as a ReLU's zeros.
 
     Args:
         features: O, (1, H, W, N).
         target: `quantiles` of the style image's features, (Q, N).
 
     Returns:
-        (1, H, W, N); constant to the gradient.
+        (1, H, W, N); the gradient treats it as constant.
     """
     values = ops.stop_gradient(_flat(features))  # (M, N)
     count = values.shape[0]
     centered = values - ops.mean(values, axis=0)
-    # A few large values would leave few bins to the others: beyond the mean distance, distances
-    # count by their logarithm. Any increasing map keeps the ranks.
+    # A few large values would leave few bins for the others, so distances beyond the mean distance
+    # count by their logarithm. Any increasing map preserves the ranks.
     scaled = ops.arcsinh(centered / (ops.mean(ops.abs(centered), axis=0) + EPSILON))
     low, high = ops.min(scaled, axis=0), ops.max(scaled, axis=0)
     place = (scaled - low) * (BINS / (high - low + EPSILON))
@@ -55,7 +56,7 @@ def histogram_match(features, target):
     rank = ops.take(ops.reshape(below, (-1,)), index)
     rank = rank + ops.take(ops.reshape(counts, (-1,)), index) * part
     index, counts, below = _counted(ops.reshape(_spaced(rank / count) * BINS, values.shape))
-    rank = below + (counts - 1) / 2  # the middle one of each bin, from 0
+    rank = below + (counts - 1) / 2  # each bin's middle rank, from 0
     place = _spaced(rank / max(count - 1, 1)) * (QUANTILES - 1.0)
     step = ops.cast(ops.minimum(place, QUANTILES - 2.0), "int32")
     table = ops.transpose(target)  # (N, Q)
@@ -74,7 +75,7 @@ def _counted(place):
 
     Returns:
         (index, counts, below): each value's bin, (M·N,), where bin b of channel c is c·BINS + b;
-        how many values are in a bin, and how many in those before it, (N, BINS).
+        the number of values in each bin, and in all bins before it, both (N, BINS).
     """
     channels = place.shape[1]
     index = ops.cast(ops.minimum(place, BINS - 1.0), "int32")
@@ -85,7 +86,7 @@ def _counted(place):
 
 
 def _spaced(level):
-    """t from 0 to 1 of a level sin²(πt/2) from 0 to 1."""
+    """The t, 0 to 1, for which sin²(πt/2) is `level`."""
     return ops.arcsin(ops.sqrt(ops.clip(level, 0.0, 1.0))) * (2 / np.pi)
 
 

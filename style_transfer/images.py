@@ -1,27 +1,27 @@
-"""Images of the network's world: float32 (1, H, W, 3), BGR, 0..255 minus ImageNet's mean color."""
+"""Images as the network takes them: float32 (1, H, W, 3), BGR, 0..255 minus ImageNet's mean."""
 
 import numpy as np
 from PIL import Image
 
 # Mean color of ImageNet's training pictures, B, G, R, 0..255 (keras.applications, mode "caffe").
 IMAGENET_MEAN = np.array([103.939, 116.779, 123.68], dtype=np.float32)
-# What pixel values can be in the network's world: (lowest, highest) for B, G, R.
+# The range of an image's values: (lowest, highest) for B, G, R.
 VALID_RANGE = np.stack([-IMAGENET_MEAN, 255 - IMAGENET_MEAN], axis=1).astype(np.float64)
-# torchvision's pictures, values 0..1: mean and standard deviation of B, G, R, as the documentation
-# of its models gives them for R, G, B.
+# torchvision's models take values 0..1, normalized by this mean and standard deviation, here in the
+# order B, G, R; the documentation of its models gives them for R, G, B.
 TORCH_MEAN = np.array([0.406, 0.456, 0.485])
 TORCH_DEVIATION = np.array([0.225, 0.224, 0.229])
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An image at another size, bicubic.
+    """Resize an image, bicubic.
 
     Args:
-        image: float32 (1, H, W, 3); values may lie outside those of pixels.
+        image: float32 (1, H, W, 3); values may be outside a pixel's range.
         size: (rows, columns).
 
     Returns:
-        float32 (1, rows, columns, 3); `image` itself where it has that size.
+        float32 (1, rows, columns, 3); `image` itself if it already has that size.
     """
     if image.shape[1:3] == size:
         return image
@@ -34,7 +34,7 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def reduced(image: np.ndarray, side: int) -> np.ndarray:
-    """An image brought down until its long side has `side` pixels; 0, or fewer: as it is."""
+    """Reduce an image to a long side of `side` pixels; unchanged if smaller or if `side` is 0."""
     rows, columns = image.shape[1:3]
     factor = side / max(rows, columns)
     if not 0 < factor < 1:

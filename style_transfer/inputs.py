@@ -1,4 +1,4 @@
-"""The pictures that a run reads, all of them, opened and checked before anything is computed."""
+"""All pictures that a run reads, opened and checked before anything is computed."""
 
 import os
 from collections.abc import Iterable
@@ -16,16 +16,16 @@ from style_transfer.pictures import Picture, load_picture
 from style_transfer.schedule import full_size
 from style_transfer.settings import INITS, Settings
 
-GIVEN = "given"  # in `Settings`, in place of the path of a picture handed over from memory
+GIVEN = "given"  # replaces the path in `Settings` if a picture was passed from memory
 
 
 @dataclass
 class Given:
-    """Pictures that stand in place of paths in the settings.
+    """Pictures passed from memory for settings that hold paths.
 
     Attributes:
         start: the picture to start from.
-        masks: of the content, then of each style picture; or none.
+        masks: the content's mask, then each style picture's; or none.
     """
 
     start: Any = None
@@ -39,8 +39,8 @@ class Sources:
     Attributes:
         content: the content picture.
         styles: the style pictures.
-        start: the picture to start from, or None where `Settings.init` names no picture.
-        masks: of the content, then of each style picture; or none.
+        start: the picture to start from, or None if `Settings.init` names no picture.
+        masks: the content's mask, then each style picture's; or none.
     """
 
     content: Any
@@ -50,10 +50,10 @@ class Sources:
 
     @classmethod
     def chosen(cls, content: Any, styles: Any, settings: Settings, given: Given) -> "Sources":
-        """The pictures that a user names, some of them in the settings.
+        """The pictures that the user chose, some of them in the settings.
 
         Raises:
-            InputError: no style picture, or not one mask for each.
+            InputError: there is no style picture, or not one mask for each.
         """
         styles = listed(styles)
         start, masks = given.start, given.masks
@@ -69,7 +69,7 @@ class Sources:
         return cls(content, styles, start, masks)
 
     def names(self) -> list[str]:
-        """Names of content and style pictures, without folders and endings."""
+        """Names of content and style pictures, without folders and extensions."""
         sources = [self.content, *self.styles]
         kinds = ["content"] + ["style"] * len(self.styles)
         return [
@@ -85,7 +85,7 @@ class Inputs:
     Attributes:
         content: the content picture.
         styles: the style pictures.
-        start: the picture to start from; None where `Settings.init` names no picture.
+        start: the picture to start from; None if `Settings.init` names no picture.
         masks: the regions of content and style pictures; None without masks.
     """
 
@@ -101,11 +101,11 @@ class Inputs:
 
     @property
     def start_image(self) -> Image.Image:
-        """The picture that the optimization starts from, or its content."""
+        """The picture that the optimization starts from (by default the content picture)."""
         return (self.start or self.content).image
 
     def named(self) -> list[tuple[str, Picture]]:
-        """All pictures with the argument that each came by."""
+        """All pictures, each with the argument that named it."""
         named = [("BASE", self.content), *(("REF", style) for style in self.styles)]
         if self.start:
             named.append(("--init", self.start))
@@ -115,17 +115,17 @@ class Inputs:
         return named
 
     def paths(self) -> list[tuple[str, Path]]:
-        """All files with the argument that each came by."""
+        """All files, each with the argument that named it."""
         return [(what, Path(picture.path)) for what, picture in self.named() if picture.path]
 
     def remarks(self) -> list[str]:
-        """What is to be said about the pictures, a line each."""
+        """Lines for the user about the pictures."""
         remarks = [remark for _, picture in self.named() for remark in picture.remarks]
         return remarks + list(self.masks.remarks if self.masks else ())
 
 
 def listed(styles: Any) -> list[Any]:
-    """Style pictures as a list, where one or several were given.
+    """Style pictures as a list, whether one or several were given.
 
     Raises:
         InputError: there is none.
@@ -141,9 +141,10 @@ def listed(styles: Any) -> list[Any]:
 
 
 def given_pictures(choices: dict) -> tuple[Given, dict]:
-    """The pictures that were handed over from memory, and choices that `Settings` can hold.
+    """Split choices into pictures passed from memory and choices that `Settings` can hold.
 
-    Paths become text, pictures `GIVEN`. `style_mask` may be a list, one for each style picture.
+    Paths become text; pictures become `GIVEN`. `style_mask` may be a list with one mask per style
+    picture.
     """
     choices = {
         name: os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -167,7 +168,7 @@ def load_inputs(sources: Sources, settings: Settings) -> Inputs:
     """Open all pictures of a run.
 
     Raises:
-        InputError: one is missing, damaged or no picture; the message names its argument.
+        InputError: one is missing, damaged or not a picture; the message names its argument.
     """
     large = settings.large_pictures
     content = load_picture(sources.content, "BASE", large)
@@ -184,17 +185,17 @@ def load_inputs(sources: Sources, settings: Settings) -> Inputs:
 
 
 def _is_network(source: Any) -> bool:
-    """Whether a start picture is to come from a network of fast_style_transfer.py."""
+    """Whether a network of fast_style_transfer.py is to paint the start picture."""
     return isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".keras")
 
 
 def _by_network(source: str | os.PathLike, content: Picture, settings: Settings) -> Picture:
-    """A network's picture of the content picture, at the size of the result.
+    """The content picture painted by a network, at the size of the result.
 
-    The record of the run knows it by the network's file, so that a resume makes it again.
+    The run's record identifies it by the network's file, so that a resume paints it again.
 
     Raises:
-        InputError: not a network that fast_style_transfer.py trained.
+        InputError: the file is not a network trained by fast_style_transfer.py.
     """
     from style_transfer.feedforward.about import about_of_file
 

@@ -1,4 +1,4 @@
-"""What the original example expects of Keras 1 and 2, for its unchanged script today.
+"""Lets the original example's unchanged script, written for Keras 1 or 2, run today.
 
     python -P style_transfer/legacy_keras.py SCRIPT FILTERS LOG [arguments of the script]
 
@@ -27,10 +27,10 @@ MODULES = (
 
 
 def run_as_before(script: str, filters: str, log: str, *arguments: str) -> None:
-    """Run a script written for Keras 1 or 2, here and now, as its own command line would.
+    """Run a script written for Keras 1 or 2 in this process, as its own command line would.
 
-    `keras` becomes the legacy package in graph mode; ImageNet's filters are those of a file; what
-    Keras 1 and its scipy had and today's lack is put in place; and `fmin_l_bfgs_b` writes
+    `keras` becomes the legacy package in graph mode; ImageNet's filters come from a file; functions
+    that Keras 1 and its scipy had and today's lack are added; and `fmin_l_bfgs_b` writes
     [call, seconds, loss] of each evaluation to a file.
 
     Args:
@@ -54,7 +54,7 @@ def run_as_before(script: str, filters: str, log: str, *arguments: str) -> None:
 
 
 def use_filters(file: str) -> None:
-    """Let VGG16 and VGG19 of the module `keras` have the filters of an .npz file."""
+    """Give VGG16 and VGG19 of the module `keras` the filters of an .npz file."""
     import numpy as np
 
     def with_filters(build):
@@ -75,7 +75,7 @@ def use_filters(file: str) -> None:
 
 
 def add_what_is_gone() -> None:
-    """Put in place what Keras 1 and its scipy had, and draw the noise that our runs start from."""
+    """Add functions that Keras 1 and its scipy had, and draw the noise that our runs start from."""
     import numpy as np
     import tensorflow as tf
     from PIL import Image
@@ -96,7 +96,7 @@ def add_what_is_gone() -> None:
 
 
 def watch_evaluations(log: Path) -> None:
-    """Let `fmin_l_bfgs_b` write [call, seconds, loss] of each evaluation to a file, a line each."""
+    """Make `fmin_l_bfgs_b` write a line, [call, seconds, loss], for each evaluation to a file."""
     import scipy.optimize
 
     call, minimize = 0, scipy.optimize.fmin_l_bfgs_b

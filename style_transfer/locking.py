@@ -11,18 +11,18 @@ from style_transfer.errors import InputError
 
 @contextmanager
 def only_process(lock: Path, argument: str, place: Path, user: str) -> Iterator[None]:
-    """Hold a lock, a file in a folder that exists; it is removed at the end.
+    """Hold a lock: a file in an existing folder, removed at the end.
 
     Args:
         lock: path of the lock.
-        argument: which names the place, as errors call it.
-        place: what the lock is for.
-        user: of the place, such as "process".
+        argument: the argument that names the place, for errors.
+        place: what the lock protects.
+        user: what uses the place, such as "process", for errors.
 
     Raises:
-        InputError: another process holds it, or it cannot be written.
+        InputError: another process holds the lock, or it cannot be written.
     """
-    kernel_lock = filelock.FileLock(lock)  # ends with its process, however that ends
+    kernel_lock = filelock.FileLock(lock)  # released with its process, however that ends
     with writable(argument, place):
         try:
             kernel_lock.acquire(timeout=0)
@@ -33,15 +33,15 @@ def only_process(lock: Path, argument: str, place: Path, user: str) -> Iterator[
     try:
         yield
     finally:
-        # Removed while it is held: filelock gives up a lock whose file is gone.
-        with suppress(OSError):  # on Windows a lock that is held cannot be removed
+        # Remove it while it is held: filelock gives up a lock whose file is gone.
+        with suppress(OSError):  # on Windows a held lock cannot be removed
             lock.unlink(missing_ok=True)
         kernel_lock.release()
 
 
 @contextmanager
 def writable(argument: str, place: Path) -> Iterator[None]:
-    """Turn an OSError while a place is prepared into an InputError that names its argument."""
+    """Turn an OSError while preparing a place into an InputError that names its argument."""
     try:
         yield
     except OSError as error:

@@ -1,13 +1,13 @@
 """Loss terms of neural style transfer, as pure functions of arrays.
 
-F and P are the features of combination and content image at one layer, S those of the style image,
-shape (1, H, W, N). In the formulas N is the number of channels, M = H·W the number of positions. G
-and A are the Gram matrices of combination and style image. Every function works on any backend of
-Keras.
+F, P and S are the features of combination, content and style image at one layer, shape
+(1, H, W, N). In the formulas, N is the number of channels and M = H·W the number of positions. G
+and A are the Gram matrices of combination and style image. Every function works on any of Keras's
+backends.
 
-Each kind of style loss comes in two steps: a statistic of the features, then the loss from the
-statistic. Gram matrices and moments are sums over positions, so a picture's can be added up from
-its tiles'.
+Each kind of style loss has two steps: a statistic of the features, then the loss from the
+statistic. Gram matrices and moments are sums over positions, so those of a picture can be added up
+from its tiles.
 """
 
 from collections.abc import Callable
@@ -27,10 +27,10 @@ from style_transfer.gaussians import (
 )
 from style_transfer.histograms import histogram_match, quantiles
 
-# A target without energy (a black picture) must not divide by zero; features are of order 1 to 1e4.
+# Avoids division by 0 for a target without energy (a black picture); features are 1 to 1e4 or so.
 EPSILON = 1e-12
-# Makes `--tv_weight 1`, the original's default, a light smoothing beside relative terms of order
-# 0.01 to 1 (measured on seven pairs of pictures).
+# Makes `--tv_weight 1`, the original's default, a light smoothing compared with the other terms,
+# which are of order 0.01 to 1 (measured on seven pairs of pictures).
 TOTAL_VARIATION_SHARE = 4e-4
 
 
@@ -53,15 +53,15 @@ def squared_error(a, b):
 
 
 def content_factor(scale: str, energy, elements: int, layers: int = 1):
-    """What Σ(F − P)² is multiplied by in the content loss of one layer.
+    """The factor of Σ(F − P)² in the content loss of one layer.
 
     Args:
         scale: `relative` (1 / ΣP²), `keras` (Keras example, `content_loss`: the plain sum), `gatys`
             (1/2: arXiv 1508.06576, eq. 1), `matconvnet` (1 / (2·M·N) and the number of layers: the
             TensorFlow tutorial on MatConvNet's filters) or `pytorch` (the mean: 1 / (M·N)).
-        energy: ΣP² of the content image's features; only `relative` looks at it.
-        elements: M·N, how many values P has.
-        layers: how many content layers there are.
+        energy: ΣP² of the content image's features; only `relative` uses it.
+        elements: M·N, the number of values in P.
+        layers: the number of content layers.
     """
     if scale == "relative":
         return 1.0 / (energy + EPSILON)
@@ -80,7 +80,7 @@ def content_loss(features, target, scale: str, layers: int = 1):
         features: F, (1, H, W, N).
         target: P, likewise.
         scale: see `content_factor`.
-        layers: how many content layers there are.
+        layers: the number of content layers.
     """
     energy = ops.sum(ops.square(target)) if scale == "relative" else None
     factor = content_factor(scale, energy, positions(target) * target.shape[3], layers)
@@ -92,13 +92,13 @@ def content_loss(features, target, scale: str, layers: int = 1):
 
 @dataclass(frozen=True)
 class LayerScale:
-    """What the style loss of a layer is normalized by, beside its target.
+    """The numbers, besides its target, that normalize a layer's style loss.
 
     Attributes:
         scale: how losses are normalized; a value of `Settings.loss_scale`.
         size: (rows, columns) of the combination image.
-        positions: M, of the combination image's features, or of those of one region.
-        layers: how many layers the style loss has.
+        positions: M of the combination image's features, or of one region's.
+        layers: the number of style layers.
     """
 
     scale: str
@@ -117,8 +117,8 @@ def gram_matrix(features):
         (N, N), sums over the H·W positions.
     """
     matrix = flat(features)
-    # Half of it and its transpose, for the gradient: that of FᵀF itself would be the sum of two
-    # products, one of them with a transposed result.
+    # The average of FᵀF and its transpose, which has the same value but a cheaper gradient: that of
+    # FᵀF itself is the sum of two products, one of them with a transposed result.
     half = ops.matmul(ops.transpose(ops.stop_gradient(matrix)), matrix)
     return half + ops.transpose(half) - ops.stop_gradient(half)
 
@@ -129,15 +129,15 @@ def mean_gram(features):
 
 
 def style_factor(target, at: LayerScale):
-    """What Σ(G − A)² is multiplied by in the style loss of one layer.
+    """The factor of Σ(G − A)² in the style loss of one layer.
 
     By `at.scale`: `relative` (1 / ΣA²), `keras` (Keras example, `style_loss`:
-    1 / (4·3²·(rows·columns)²), where rows and columns are the picture's and 3 its channels),
+    1 / (4·3²·(rows·columns)²), where 3 is the picture's number of channels),
     `gatys` (1 / (4·N²·M²): arXiv 1508.06576, eq. 4), `matconvnet` (that, divided by the number of
     layers) or `pytorch` (mean squared error of G / (N·M): 1 / (N²·M²) / N²).
 
     Args:
-        target: the style image's Gram matrix A, brought to the number of positions of G, (N, N).
+        target: the style image's Gram matrix A, (N, N), scaled to G's number of positions.
         at: the layer's scale.
     """
     channels = target.shape[0]
@@ -153,14 +153,17 @@ def style_factor(target, at: LayerScale):
 
 def gram_loss(gram, target, at: LayerScale):
     """Σ(G − A)², normalized by `style_factor`; `target` is the style's `mean_gram`."""
-    # The style image may have another size: its Gram matrix at this one's positions.
+    # The style image may have another size, so scale its Gram matrix to this number of positions.
     target = target * at.positions
     factor = style_factor(target, at)
     return factor * squared_error(gram, target)
 
 
 def moments_loss(found: Moments, target: Moments, at: LayerScale):
-    """Squared errors of each channel's mean and variance, in `relative` by the targets' energy."""
+    """Squared errors of each channel's mean and variance; `relative` divides by their energy.
+
+    Li et al., arXiv 1701.01036, compare means and standard deviations in the same way.
+    """
     variance = ops.diagonal(found.covariance)
     target_mean, target_variance = target.mean, ops.diagonal(target.covariance)
     error = squared_error(found.mean, target_mean)
@@ -172,7 +175,7 @@ def moments_loss(found: Moments, target: Moments, at: LayerScale):
 
 
 def wasserstein_loss(found: Moments | Deviations, target: Gaussian, at: LayerScale):
-    """The Wasserstein-2 distance, in `relative` by the energy of the style's features."""
+    """The Wasserstein-2 distance; `relative` divides by the energy of the style's features."""
     distance = wasserstein(found, target)
     if at.scale == "relative":
         energy = ops.sum(ops.square(target.mean)) + ops.sum(ops.square(target.factor))
@@ -184,7 +187,7 @@ def wasserstein_loss(found: Moments | Deviations, target: Gaussian, at: LayerSca
 
 
 class Distribution(NamedTuple):
-    """`quantiles` of each channel, (Q, N), and the energy at a position, a scalar."""
+    """`quantiles` of each channel, (Q, N), and the mean energy per position, a scalar."""
 
     quantiles: Any
     energy: Any
@@ -197,7 +200,7 @@ def distribution(features) -> Distribution:
 
 
 def histogram_loss(features, target: Distribution, at: LayerScale):
-    """Σ(O − R(O))², in `relative` by the energy of the style's features at as many positions."""
+    """Σ(O − R(O))²; `relative` divides by the style features' energy over as many positions."""
     error = squared_error(features, histogram_match(features, target.quantiles))
     if at.scale == "relative":
         error = error / (at.positions * target.energy + EPSILON)
@@ -212,10 +215,10 @@ class StyleLoss:
     """One kind of style loss.
 
     Attributes:
-        target: from the style image's features, (1, H, W, N), to what is kept of them.
-        statistic: from the combination image's features to what is compared with the target.
-        loss: from (statistic, target, LayerScale) to a scalar.
-        over_positions: whether the statistic follows from sums over positions.
+        target: computes the target from the style image's features, (1, H, W, N).
+        statistic: computes the statistic to compare from the combination image's features.
+        loss: computes a scalar from (statistic, target, LayerScale).
+        over_positions: whether the statistic can be computed from sums over positions.
         centered: whether these are sums of deviations from the mean.
     """
 
@@ -240,7 +243,7 @@ STYLE_LOSSES = {
 
 
 def total_variation_loss(scale: str, image):
-    """The total variation term before its weight; in `relative` small, for each pixel value."""
+    """The unweighted total variation term; `relative` takes a small share per pixel value."""
     if scale != "relative":
         return total_variation(image)
     rows, columns = image.shape[1:3]
@@ -251,7 +254,7 @@ def total_variation(image):
     """Σ((x_ij − x_i+1,j)² + (x_ij − x_i,j+1)²)^1.25 (Keras example, `total_variation_loss`).
 
     Args:
-        image: (1, H, W, 3). Its last row and column only serve as neighbors.
+        image: (1, H, W, 3). Its last row and column are only used as neighbors.
 
     Returns:
         A scalar, in pixel values to the power 2.5.
@@ -265,9 +268,9 @@ def total_variation(image):
 def charbonnier_variation(image):
     """Σ(√((x_ij − x_i+1,j)² + (x_ij − x_i,j+1)² + 1) − 1), isotropic total variation.
 
-    Rudin, Osher and Fatemi, Physica D 60, 1992, rounded off below one pixel value (Charbonnier et
-    al., ICIP 1994). A sharp edge costs no more than a soft one of the same height, and fine ripples
-    cost much; with the power 2.5 of `total_variation` it is the other way round.
+    Rudin, Osher and Fatemi, Physica D 60, 1992, smoothed below one pixel value (Charbonnier et al.,
+    ICIP 1994). A sharp edge costs no more than a soft one of the same height, and fine ripples cost
+    much; with the power 2.5 of `total_variation` it is the other way around.
 
     Args:
         image: (1, H, W, 3). The last row and column are compared with themselves.
@@ -279,7 +282,7 @@ def charbonnier_variation(image):
 
 
 def padded_variation(image):
-    """`charbonnier_variation` of an image whose last row and column only serve as neighbors."""
+    """`charbonnier_variation` of an image whose last row and column are only used as neighbors."""
     corner = image[:, :-1, :-1]
     down = ops.square(corner - image[:, 1:, :-1])
     right = ops.square(corner - image[:, :-1, 1:])
@@ -290,16 +293,16 @@ def padded_variation(image):
 
 
 def temporal_loss(scale: str, image, earlier, seen):
-    """How much a frame differs from an earlier painted one, moved to where things are now.
+    """The difference between a frame and an earlier painted one, warped to this frame's moment.
 
     Σ c·(x − ω)² / D (Ruder, Dosovitskiy and Brox, arXiv 1604.08610, eq. 7), where D is the number
-    of values; in `relative`, Σ c·(x − ω)² / Σω², as the content loss.
+    of values; for `relative`, Σ c·(x − ω)² / Σω², like the content loss.
 
     Args:
         scale: how losses are normalized; a value of `Settings.loss_scale`.
         image: x, (1, H, W, 3).
-        earlier: ω, the earlier painted frame, moved, likewise.
-        seen: c, (1, H, W, 1): 1 where both frames show the same, 0 where they do not.
+        earlier: ω, the earlier painted frame, warped, likewise.
+        seen: c, (1, H, W, 1): 1 where both frames show the same thing, 0 where they do not.
     """
     error = ops.sum(seen * ops.square(image - earlier))
     if scale == "relative":

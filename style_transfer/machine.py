@@ -1,4 +1,4 @@
-"""How many cores and how much memory this process may use; in a container, less than there is."""
+"""How many cores and how much memory this process may use: in a container, fewer than exist."""
 
 import ctypes
 import os
@@ -10,13 +10,13 @@ _UNLIMITED = 2**60  # cgroups v1 write "no limit" as a number just below 2**63
 
 
 def usable_cores(root: Path = Path("/")) -> int:
-    """Cores that this process may use: its affinity (taskset, SLURM), and its containers' quota.
+    """Cores that this process may use, by its affinity (taskset, SLURM) and its container's quota.
 
-    A quota of 2.5 cores counts as 2: a thread too many is stopped by the kernel in the middle of a
-    matrix product, and the others wait for it.
+    A quota of 2.5 cores counts as 2: the kernel would stop one thread too many in the middle of a
+    matrix product, and the others would wait for it.
 
     Args:
-        root: of the file system, for tests.
+        root: root of the file system, for tests.
     """
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
@@ -27,17 +27,17 @@ def usable_cores(root: Path = Path("/")) -> int:
 
 
 def usable_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that this process can still take without swapping, or being killed for them.
+    """Bytes that this process can still allocate without swapping or being killed.
 
-    The least of the machine's available memory and what the limits of this process's cgroups leave.
-    Page cache that the kernel gives up on demand counts as free. Without psutil, macOS tells only
-    its physical memory: the result is then an upper bound.
+    This is the smaller of the machine's available memory and what the limits of this process's
+    cgroups leave. Page cache that the kernel frees on demand counts as free. Without psutil, macOS
+    reports only its physical memory; the result is then an upper bound.
 
     Args:
-        root: of the file system, for tests.
+        root: root of the file system, for tests.
 
     Returns:
-        Bytes, or None where the system does not tell.
+        Bytes, or None if the system does not report them.
     """
     left = [
         free for folder in _cgroups("memory", root) if (free := _memory_left(folder)) is not None
@@ -49,10 +49,10 @@ def usable_memory(root: Path = Path("/")) -> int | None:
 
 
 def _cgroups(controller: str, root: Path) -> Iterator[Path]:
-    """Folders of the cgroups that bind this process, innermost first, for v1 and v2.
+    """Folders of the cgroups that limit this process, innermost first, for v1 and v2.
 
-    A limit of a group binds the groups inside it too. In a container, the paths that the kernel
-    names may lie outside of what is mounted; the mount's root is the container's own group then.
+    A group's limit also applies to the groups inside it. In a container, the paths that the kernel
+    reports may be outside of the mount; the mount's root is then the container's own group.
     """
     mounts = root / "sys/fs/cgroup"
     for line in _text(root / "proc/self/cgroup").splitlines():
@@ -86,7 +86,7 @@ def _quota(folder: Path) -> float | None:
 
 
 def _memory_left(folder: Path) -> int | None:
-    """Bytes that a cgroup's limit leaves, or None without a limit."""
+    """Bytes left under a cgroup's limit, or None without a limit."""
     v1 = (folder / "memory.limit_in_bytes").is_file()
     names = ("limit_in_bytes", "usage_in_bytes") if v1 else ("max", "current")
     try:
@@ -100,7 +100,7 @@ def _memory_left(folder: Path) -> int | None:
 
 
 def _available_memory(root: Path) -> int | None:
-    """Bytes that the machine can still give, or None where the system does not tell."""
+    """Bytes that the machine has available, or None if the system does not report them."""
     kibibytes = _field(_text(root / "proc/meminfo"), "MemAvailable:")
     if kibibytes is not None:
         return kibibytes * 1024
@@ -119,7 +119,7 @@ def _available_memory(root: Path) -> int | None:
 
 
 def _windows_memory() -> int | None:
-    """Bytes of physical memory that Windows can still give."""
+    """Bytes of physical memory that Windows has available."""
 
     class MemoryStatus(ctypes.Structure):  # MEMORYSTATUSEX of sysinfoapi.h
         _fields_ = [("length", ctypes.c_uint32), ("load", ctypes.c_uint32)] + [
@@ -144,7 +144,7 @@ def _field(text: str, name: str) -> int | None:
 
 
 def _text(path: Path) -> str:
-    """A small file's text; empty where it cannot be read."""
+    """A small file's text; empty if it cannot be read."""
     try:
         return path.read_text()
     except OSError:
@@ -155,9 +155,9 @@ BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16", "bf16"}  # Linux's names, on x86 an
 
 
 def processor_flags() -> set[str]:
-    """Features of the processor, by Linux's names."""
+    """The processor's features, by Linux's names."""
     text = _text(Path("/proc/cpuinfo"))
-    if text:  # py-cpuinfo reads it too, but takes a second to
+    if text:  # py-cpuinfo reads it too, but takes a second
         return set(text.split())
     import cpuinfo
 
@@ -165,5 +165,5 @@ def processor_flags() -> set[str]:
 
 
 def has_bfloat16_units() -> bool:
-    """Whether the processor has units for bfloat16; without, it is emulated and slower."""
+    """Whether the processor has units for bfloat16; without them it is emulated, and slower."""
     return bool(processor_flags() & BFLOAT16_UNITS)

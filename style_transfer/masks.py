@@ -1,7 +1,7 @@
-"""Masks: pictures of flat colors, each color a region, read tolerantly of soft edges and JPEG.
+"""Masks: pictures of flat colors, one per region; soft edges and JPEG noise are tolerated.
 
-A color is a region where it fills some square of three pixels. Pixels of other colors lie on soft
-edges, or are a compression's noise, and go to the nearest region.
+A color is a region if it fills at least one square of three by three pixels. Pixels of other colors
+are soft edges or compression noise, and are assigned to the nearest region.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,13 +17,13 @@ from style_transfer.pictures import Picture, load_picture
 Color = tuple[int, int, int]  # R, G, B, 0..255
 
 LARGEST_INDEX = 64  # regions of a mask; a photograph has thousands of colors
-SMALLEST_SHARE = 0.001  # of a mask's pixels, that a region covers in a mask with more colors
-FLAT_SHARE = 0.25  # of a mask's pixels lie within flat squares; in photographs, hardly any do
-NEAR_SHARE = 0.5  # of a mask's pixels have a color close to a region's
-SAME = 8  # distance in RGB up to which flat colors are one, in a mask with more colors
-CLOSE = 32  # the same for a color ten times as rare, and for style masks' colors and the content's
-BLEND = 8  # distance in RGB of a soft edge's color from the line between two regions' colors
-REACH = 32  # pixels from a region at which a soft edge still follows its neighbors
+SMALLEST_SHARE = 0.001  # of the pixels, that a region must cover in a mask with more colors
+FLAT_SHARE = 0.25  # of the pixels, at least, are inside flat squares; hardly any in a photograph
+NEAR_SHARE = 0.5  # of the pixels, at least, have a color close to a region's
+SAME = 8  # RGB distance up to which flat colors count as one, in a mask with more colors
+CLOSE = 32  # the same for a color ten times as rare, and between style masks and content mask
+BLEND = 8  # largest RGB distance of a soft edge's color from the line between two regions' colors
+REACH = 32  # pixels from a region up to which a soft edge follows its neighbors
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,11 @@ class Masks:
     """The masks of a run.
 
     Attributes:
-        pictures: of the content picture, then of each style picture; their images have flat
-            colors only, the same ones for the same region.
-        unpainted: colors of the content's mask that no style's has; only with `unpainted="keep"`.
-        remarks: what was done about soft edges, a line each.
+        pictures: the content's mask, then each style picture's; their images have only flat
+            colors, the same color for the same region.
+        unpainted: colors of the content's mask that are in no style's; only with
+            `unpainted="keep"`.
+        remarks: lines for the user about soft edges.
     """
 
     pictures: list[Picture]
@@ -48,10 +49,10 @@ def load_masks(content_mask: Any, style_masks: Iterable[Any], unpainted: str = "
     Args:
         content_mask: path or picture, as for `load_picture`.
         style_masks: likewise, one for each style picture.
-        unpainted: `refuse` or `keep` regions of the content that no style picture has.
+        unpainted: whether to `refuse` or `keep` regions of the content that no style picture has.
 
     Raises:
-        InputError: a photograph instead of flat colors, or a region that no style picture has.
+        InputError: a mask looks like a photograph, or no style picture has a region.
     """
     pictures = [load_picture(content_mask, "--content_mask")]
     pictures += [load_picture(mask, "--style_mask") for mask in style_masks]
@@ -78,11 +79,14 @@ def load_masks(content_mask: Any, style_masks: Iterable[Any], unpainted: str = "
 
 
 def regions(mask: Image.Image, size: tuple[int, int]) -> dict[Color, np.ndarray]:
-    """Regions of a mask at (rows, columns), by nearest neighbor: {color: bool (rows, columns)}.
+    """Regions of a mask resized by nearest neighbor.
 
     Args:
-        mask: of flat colors only, as `load_masks` gives it.
+        mask: a mask with only flat colors, from `load_masks`.
         size: (rows, columns).
+
+    Returns:
+        {color: bool (rows, columns)}.
     """
     if mask.size != size[::-1]:
         mask = mask.resize(size[::-1], Image.Resampling.NEAREST)
@@ -91,7 +95,7 @@ def regions(mask: Image.Image, size: tuple[int, int]) -> dict[Color, np.ndarray]
 
 
 def _packed(pixels: np.ndarray) -> np.ndarray:
-    """RGB, uint8 (..., 3), as one number each: 0xRRGGBB, ordered as the colors are."""
+    """RGB, uint8 (..., 3), as one number per color: 0xRRGGBB, which sorts as the colors do."""
     red, green, blue = np.moveaxis(pixels.astype(np.int32), -1, 0)
     return red << 16 | green << 8 | blue
 
@@ -108,15 +112,15 @@ def _name(picture: Picture) -> str:
 def _cleaned(
     picture: Picture, name: str, known: Sequence[Color]
 ) -> tuple[Image.Image, list[Color], int]:
-    """A mask with its regions' colors only.
+    """A mask reduced to its regions' colors.
 
     Args:
         picture: the mask as it was read.
         name: its option, for errors.
-        known: colors of the content's mask, which those of a style's are to match.
+        known: the content mask's colors, which a style mask's colors are matched to.
 
     Returns:
-        (the mask's image, the regions' colors, how many pixels got another region's color).
+        (the mask's image, the regions' colors, the number of pixels whose color changed).
     """
     packed = _packed(np.asarray(picture.image))
     colors, counts = np.unique(packed, return_counts=True)
@@ -141,7 +145,7 @@ def _cleaned(
 
 
 def _flat(packed: np.ndarray) -> np.ndarray:
-    """Pixels in the middle of a square of three by three pixels of one color, bool (H, W)."""
+    """Pixels at the center of three by three pixels of one color, bool (H, W)."""
     same = np.zeros(packed.shape, bool)
     middle = packed[1:-1, 1:-1]
     same[1:-1, 1:-1] = True
@@ -156,10 +160,10 @@ def _flat(packed: np.ndarray) -> np.ndarray:
 def _colors_of_index_picture(
     colors: np.ndarray, counts: np.ndarray, flat: np.ndarray
 ) -> list[int] | None:
-    """Regions' colors where there are few: all but those of soft edges.
+    """The regions' colors in a mask of few colors: all but those of soft edges. None if too many.
 
-    A soft edge's colors fill no square, and are blends of two regions' colors, or rare, or close to
-    a region's.
+    A soft edge's color fills no square, and is a blend of two regions' colors, rare, or close to a
+    region's.
     """
     regions_colors = set(flat.tolist())
     if len(regions_colors) < 2:
@@ -174,7 +178,7 @@ def _colors_of_index_picture(
         soft = count <= rare or noise.any() or _is_blend(vector, ends)
         if color in regions_colors or not soft:
             found.append(color)
-    if 2 * len(found) < len(colors):  # more noise than colors of regions, which may fill squares
+    if 2 * len(found) < len(colors):  # mostly noise, which may happen to fill squares
         return _without_noise(np.array(found), counts[np.searchsorted(colors, found)])
     return found
 
@@ -185,13 +189,13 @@ def _vectors(packed: np.ndarray) -> np.ndarray:
 
 
 def _is_blend(color: np.ndarray, ends: np.ndarray) -> bool:
-    """Whether a color is a mixture of two of `ends`, as of encoded values or of linear light.
+    """Whether a color is a mixture of two of `ends`, in encoded values or in linear light.
 
     Args:
         color: float64 (3,), 0..255.
         ends: float64 (n, 3), n at least 2.
     """
-    for gamma in (1, 2.2):  # 2.2: sRGB's curve, nearly
+    for gamma in (1, 2.2):  # 2.2: approximately sRGB's curve
         light, lights = (color / 255) ** gamma, (ends / 255) ** gamma
         first, second = lights[:, None], lights[None]  # (n, 1, 3), (1, n, 3)
         along = second - first
@@ -205,9 +209,9 @@ def _is_blend(color: np.ndarray, ends: np.ndarray) -> bool:
 
 
 def _colors_of_noisy_picture(packed: np.ndarray, flat: np.ndarray) -> list[int] | None:
-    """Regions' colors where soft edges or a compression's noise have many more, or None.
+    """The regions' colors in a mask with many more from soft edges or compression noise, or None.
 
-    They fill squares, and cover some share of the picture.
+    A region's color fills squares and covers some share of the picture.
     """
     if flat.mean() < FLAT_SHARE:
         return None
@@ -224,7 +228,7 @@ def _colors_of_noisy_picture(packed: np.ndarray, flat: np.ndarray) -> list[int] 
 
 
 def _without_noise(colors: np.ndarray, counts: np.ndarray) -> list[int]:
-    """The colors that are not close to another one that is much more frequent; sorted."""
+    """The colors that are not close to a much more frequent one; sorted."""
     kept: list[int] = []
     for index in np.argsort(-counts, kind="stable").tolist():
         distance = np.linalg.norm(_vectors(colors[kept]) - _vectors(colors[index]), axis=-1)
@@ -237,9 +241,10 @@ def _without_noise(colors: np.ndarray, counts: np.ndarray) -> list[int]:
 
 
 def _matched(own: list[Color], known: Sequence[Color]) -> list[Color]:
-    """A style mask's colors, those close to one of the content mask's replaced by it.
+    """A style mask's colors, matched to the content mask's.
 
-    A color that the content's mask has is its own; of a color that it has not, the closest.
+    A color that the content mask also has stays. Any other becomes the closest of those colors of
+    the content mask that the style mask lacks, if it is close enough.
     """
     free = [color for color in known if color not in own]
     matched = []
@@ -251,10 +256,10 @@ def _matched(own: list[Color], known: Sequence[Color]) -> list[Color]:
 
 
 def _certain(packed: np.ndarray, found: np.ndarray, flat: np.ndarray) -> np.ndarray:
-    """The region of each pixel of a region's own color, as an index of `found`, else -1, (H, W).
+    """The region of each pixel that has a region's color, as an index of `found`; else -1, (H, W).
 
-    A color that is a blend of two others, as gray is of black and white, also lies on the soft edge
-    between them; it is certain in squares only.
+    A color that is a blend of two others, like gray between black and white, also appears on the
+    soft edge between them, so it counts only in squares.
     """
     at = np.searchsorted(found, packed).clip(max=len(found) - 1)
     colors = _vectors(found)
@@ -278,7 +283,7 @@ def _labels(packed: np.ndarray, found: np.ndarray, squares: np.ndarray) -> np.nd
     """The region of each pixel, as an index of `found`, (H, W).
 
     Regions grow into soft edges pixel by pixel; where several meet, the one with the closest color
-    takes the pixel. By color alone, a soft edge between black and white would be gray's.
+    takes the pixel. By color alone, a soft edge between black and white would go to gray.
 
     Args:
         packed: the mask's colors, (H, W).
@@ -307,7 +312,7 @@ def _labels(packed: np.ndarray, found: np.ndarray, squares: np.ndarray) -> np.nd
             best[closer], taken[closer] = distance[closer], neighbor[closer]
         flat[left] = taken
         left = left[taken < 0]
-    for start in range(0, len(left), 1 << 16):  # far from every region: by color alone
+    for start in range(0, len(left), 1 << 16):  # pixels far from every region: by color alone
         part = left[start : start + (1 << 16)]
         distances = np.linalg.norm(_vectors(values[part])[:, None] - colors[None], axis=-1)
         flat[part] = distances.argmin(axis=-1)

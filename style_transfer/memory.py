@@ -1,8 +1,8 @@
-"""How much memory a run needs, told before it begins, and how each size is made to fit.
+"""Estimates a run's memory before it starts, and chooses how each size is made to fit.
 
-Measured on runs of the default preset at 400 to 1200 rows (TensorFlow, CPU): GiB at the peak
-are a constant for the libraries plus a slope times the megapixels of the picture, or of a tile with
-its halo. In benchmarks/scaling.py an evaluation alone takes 1.44 and 1.29 GiB a megapixel.
+Measured on runs of the default preset at 400 to 1200 rows (TensorFlow, CPU): peak memory is a
+constant for the libraries plus an amount per megapixel of the picture, or of a tile with its halo.
+In benchmarks/scaling.py an evaluation alone takes 1.44 and 1.29 GiB per megapixel.
 """
 
 from collections.abc import Callable
@@ -20,44 +20,44 @@ from style_transfer.vgg import CHANNELS, block_of
 
 GIB = 2**30
 LIBRARIES = {"float32": 0.85, "bfloat16": 0.80}  # GiB
-EVALUATION = {"float32": 1.80, "bfloat16": 1.40}  # GiB a megapixel of the combination image
-# GiB a megapixel of a tile with its halo. Measured: 0.36 GiB for 384 x 384 pixels, float32.
+EVALUATION = {"float32": 1.80, "bfloat16": 1.40}  # GiB per megapixel of the combination image
+# GiB per megapixel of a tile with its halo. Measured: 0.36 GiB for 384 x 384 pixels, float32.
 IN_TILES = {"float32": 2.4, "bfloat16": 2.15}
-TARGETS = 0.72  # GiB a megapixel of a style image, while its targets are computed
-# L-BFGS-B keeps 10 pairs of vectors and 5 more, in float64: 600 bytes a pixel. Adam in place:
-# picture, two moments and the mean of its steps, 48.
-OPTIMIZER = {"lbfgs": 25 * 8 * 3 * 1e6 / GIB, "adam": 48 * 1e6 / GIB}  # GiB a megapixel
-# Of a picture in tiles, beside the optimizer's: gradient, the last iteration's image, the content's
-# pixels; with L-BFGS also vectors in float64. GiB a megapixel.
+TARGETS = 0.72  # GiB per megapixel of a style image, while its targets are computed
+# L-BFGS-B keeps 10 pairs of vectors and 5 more, in float64: 600 bytes per pixel. Adam in place
+# keeps picture, two moments and the mean of its steps: 48 bytes per pixel.
+OPTIMIZER = {"lbfgs": 25 * 8 * 3 * 1e6 / GIB, "adam": 48 * 1e6 / GIB}  # GiB per megapixel
+# For a picture in tiles, besides the optimizer: gradient, the last iteration's image, the content's
+# pixels; with L-BFGS also vectors in float64. GiB per megapixel.
 ARRAYS = {"lbfgs": 100 * 1e6 / GIB, "adam": 30 * 1e6 / GIB}
-# While targets are computed: content image, pixels, the state of the size before (measured).
+# While targets are computed: content image, pixels, the state of the previous size (measured).
 TARGET_ARRAYS = 72 * 1e6 / GIB
-STYLE_ARRAY = 15 * 1e6 / GIB  # a style's image and its pixels, GiB a megapixel
-TILES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)  # that `auto` chooses among
-# In smaller tiles L-BFGS takes longer for a step than Adam in large ones for several.
+STYLE_ARRAY = 15 * 1e6 / GIB  # a style's image and its pixels, GiB per megapixel
+TILES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)  # the choices of `auto`
+# In smaller tiles, one step of L-BFGS takes longer than several of Adam in large ones.
 SMALLEST_OF_LBFGS = 512
 
 
 def estimated_bytes(settings: Settings, pixels: int, styles: int = 1) -> int:
-    """Bytes that a run needs at its largest size, the picture whole.
+    """Bytes that a run needs at its largest size if the picture is computed whole.
 
     Args:
         settings: precision, `targets`, `style_scale` and optimizer.
-        pixels: of the combination image.
-        styles: how many style pictures there are.
+        pixels: the number of pixels of the combination image.
+        styles: the number of style pictures.
     """
     megapixels, precision = pixels / 1e6, _precision(settings)
     batch = styles + 2 if settings.targets == "batch" else 1
     evaluation = EVALUATION[precision] * megapixels * batch
     targets = TARGETS * megapixels * settings.style_scale**2
-    # Adam's moments are small beside an evaluation.
+    # Adam's moments are small compared with an evaluation.
     optimizer = OPTIMIZER["lbfgs"] * megapixels if settings.optimizer == "lbfgs" else 0
     gib = LIBRARIES[precision] + max(evaluation, targets) + optimizer
     return round(gib * GIB) + content_bytes(settings, pixels)
 
 
 def content_bytes(settings: Settings, pixels: int) -> int:
-    """Bytes of the content image's features, float32: those of its layers are kept all the time."""
+    """Bytes of the content image's features, float32, which are kept all the time."""
     layers = parse_layers(settings, "content_layers") if settings.content_weight else {}
     values = sum(CHANNELS[block_of(name) - 1] / 4 ** (block_of(name) - 1) for name in layers)
     return round(4 * values * pixels)
@@ -69,11 +69,11 @@ def bytes_by_method(
     """Bytes that a run needs at a size of (rows, columns), whole or in tiles.
 
     Args:
-        settings: what memory depends on.
+        settings: the settings on which memory depends.
         size: (rows, columns).
-        styles: how many style pictures there are.
+        styles: the number of style pictures.
         method: how the size is computed.
-        workers: other processes of this machine that compute its tiles.
+        workers: the number of other processes on this machine that compute its tiles.
     """
     if not method.tile:
         return estimated_bytes(settings, size[0] * size[1], styles)
@@ -86,7 +86,7 @@ def bytes_by_method(
 
 
 def _precision(settings: Settings) -> str:
-    """The arithmetic that `auto` stands for on this processor."""
+    """The precision, with `auto` resolved for this processor."""
     if settings.precision != "auto":
         return settings.precision
     return "bfloat16" if has_bfloat16_units() else "float32"
@@ -106,7 +106,7 @@ def window_pixels(settings: Settings, size: tuple[int, int], tile: int) -> int:
 
 
 def why_not_in_tiles(settings: Settings) -> str | None:
-    """What keeps a loss from being computed in tiles, in one line; None where nothing does."""
+    """Why a loss cannot be computed in tiles, in one line; None if it can."""
     if "histogram" in style_parts(settings):
         return (
             "--tile: expected a loss that is a sum over positions, --style_loss gram, moments or "
@@ -120,7 +120,7 @@ def why_not_in_tiles(settings: Settings) -> str | None:
 
 
 def memory_to_use(settings: Settings) -> int | None:
-    """Bytes: those of `--memory`, or what the machine has to give; None where it does not tell."""
+    """Bytes given by `--memory`, or else available on this machine; None if that is unknown."""
     return round(settings.memory * GIB) if settings.memory else usable_memory()
 
 
@@ -131,21 +131,21 @@ def method_for(
     usable: int | None,
     workers: int = 0,
 ) -> Method:
-    """How a size is computed: whole while it fits, else in tiles, above that with Adam.
+    """Choose how to compute a size: whole if it fits, else in tiles, else in tiles with Adam.
 
     Args:
-        settings: `tile` and `optimizer`, and what memory depends on.
+        settings: `tile`, `optimizer`, and the settings on which memory depends.
         size: (rows, columns).
-        styles: how many style pictures there are.
-        usable: bytes; None: no limit is known.
+        styles: the number of style pictures.
+        usable: bytes of memory to use; None: no limit is known.
         workers: as for `bytes_by_method`.
 
     Returns:
-        The first method that fits; where none does, the one that needs least.
+        The first method that fits; if none does, the one that needs least.
     """
     tile = parse_tile(settings.tile)
     optimizers = dict.fromkeys((settings.optimizer, "adam"))
-    if settings.restarts:  # each iteration forgets what Adam would carry on
+    if settings.restarts:  # Adam would carry its moments over from one iteration to the next
         optimizers = {settings.optimizer: None}
     methods = [Method(0, settings.optimizer)]
     if tile and not why_not_in_tiles(settings):
@@ -175,14 +175,14 @@ def methods_for(
 
 
 def check_memory(force: bool) -> Callable:
-    """A check of a run against the memory at hand.
+    """Make the function that checks a run against the available memory.
 
     Args:
         force: let every run pass.
 
     Returns:
-        A function of (settings, inputs) that raises InputError where the run would not fit, not
-        even in tiles; the message has both numbers and the largest height that fits.
+        A function of (settings, inputs) that raises InputError if the run would not fit, not even
+        in tiles; the message has both numbers and the largest height that fits.
     """
 
     def check(settings: Settings, inputs: Inputs) -> None:
@@ -204,7 +204,7 @@ def check_memory(force: bool) -> Callable:
         unit = " rows" if settings.print else ""
         raise InputError(
             f"{option}: expected at most {largest}{unit} here, or --force: {columns} x {rows} "
-            f"needs about {needed / GIB:.1f} GiB of memory, and {usable / GIB:.1f} GiB are there. "
+            f"needs about {needed / GIB:.1f} GiB of memory; {usable / GIB:.1f} GiB are available. "
             f"Received: {settings.print or settings.size or settings.height}"
         )
 
@@ -212,7 +212,7 @@ def check_memory(force: bool) -> Callable:
 
 
 def largest_rows(settings: Settings, aspect: float, styles: int, usable: int) -> int:
-    """The most rows that fit into `usable` bytes, of a picture with `aspect` rows a column."""
+    """The most rows that fit into `usable` bytes for a picture with `aspect` rows per column."""
     low, high = 0, 1 << 20
     while high - low > 1:
         middle = (low + high) // 2

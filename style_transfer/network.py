@@ -1,8 +1,8 @@
 """The feature extractor: VGG16 or VGG19, cut after the deepest layer in use.
 
 Simonyan and Zisserman, arXiv 1409.1556; layers and names are those of keras.applications. This
-file knows no loss and no path. Every layer says its own data format and precision, so that Keras's
-global settings change nothing.
+file knows no loss and no path. Every layer states its own data format and precision, so that
+Keras's global settings change nothing.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,16 +20,16 @@ from style_transfer.settings import Settings
 from style_transfer.vgg import Filters, block_of, kernel_shape, layers_up_to
 
 CHANNELS_LAST = "channels_last"
-# From this many output channels on, a convolution in float32 is computed as `WideConv2D`.
+# With at least this many output channels, a float32 convolution is computed as `WideConv2D`.
 WIDE = 256
 
 
 class WideConv2D(keras.layers.Conv2D):
-    """A convolution with fixed filters, computed as the transposed one with the filters turned.
+    """A convolution with fixed filters, computed as a transposed one with the filters flipped.
 
-    The numbers are the same. But TensorFlow's oneDNN brings filters into its own order for a
-    transposed convolution and leaves them as they are for a plain one, which with 512 channels
-    takes 1.6 times as long; so this one is transposed forward and backward.
+    The numbers are the same. But TensorFlow's oneDNN reorders the filters of a transposed
+    convolution and not those of a plain one, which takes 1.6 times as long with 512 channels. So
+    this layer is transposed both forward and backward.
     """
 
     def build(self, input_shape):
@@ -74,7 +74,7 @@ class L2Pooling2D(keras.layers.Layer):
     def call(self, features):
         squares = ops.square(features)
         mean = ops.average_pool(squares, 2, 2, padding=self.padding, data_format=CHANNELS_LAST)
-        return ops.sqrt(mean + 1e-6)  # the root's slope at 0 is infinite
+        return ops.sqrt(mean + 1e-6)  # the root's derivative at 0 is infinite
 
 
 POOLING: dict[str, Callable] = {
@@ -114,19 +114,19 @@ def feature_extractor(
     """VGG, cut after the deepest of some layers.
 
     Args:
-        filters: at least for every convolution up to the deepest of `layers`. Pictures are BGR
-            minus mean, whichever input the filters expect.
+        filters: filters for every convolution up to the deepest of `layers`. Pictures are BGR minus
+            mean, whatever input the filters expect.
         settings: `pooling`, `taps` and `borders`. With `borders="zeros"`, as VGG was trained,
             convolutions see zeros beyond the edge, and poolings drop the last row and column of an
-            odd size, so that up to 15 pixels at the edge are seen by the first layers alone. With
-            `repeated` every convolution sees the outermost features repeated, and poolings keep an
-            odd row and column.
+            odd size, so that only the first layers see up to 15 pixels at the edge. With `repeated`
+            every convolution sees the outermost features repeated, and poolings keep an odd row and
+            column.
         precision: `float32` or `bfloat16`, the arithmetic inside; inputs and outputs of the network
             are float32 either way.
-        layers: names of convolutions whose outputs are wanted; None: all that a loss looks at.
+        layers: names of the convolutions whose outputs are wanted; None: all that a loss uses.
 
     Raises:
-        ValueError: a kernel of another shape than the layer's.
+        ValueError: a kernel does not have its layer's shape.
     """
     layers = layers_in_use(settings) if layers is None else layers
     stages: dict[str, Callable] = {}
@@ -166,12 +166,12 @@ def _convolution(
     )
     convolution.build((None, None, None, before))
     convolution.set_weights(list(filters.arrays[layer]))
-    convolution.trainable = False  # PyTorch would keep what the filters' gradient needs
+    convolution.trainable = False  # else PyTorch keeps arrays for the filters' gradient
     return convolution
 
 
 def _chain(steps: list[Callable]) -> Callable:
-    """One function of all steps, each taking what the one before returns."""
+    """One function that applies all steps in order."""
     return lambda features: reduce(lambda x, step: step(x), steps, features)
 
 
@@ -183,8 +183,8 @@ def _repeated_border(features):
 def _torch_input(pictures):
     """From BGR minus mean, (B, H, W, 3), to (BGR / 255 − TORCH_MEAN) / TORCH_DEVIATION, float32.
 
-    A step of its own, since the first filters cannot take it in: the zeros that a convolution pads
-    with are those of the normalized picture.
+    This cannot be folded into the first filters, because the zeros with which a convolution pads
+    are zeros of the normalized picture.
     """
     factor = 1 / (255 * TORCH_DEVIATION)
     offset = (IMAGENET_MEAN.astype(np.float64) / 255 - TORCH_MEAN) / TORCH_DEVIATION
@@ -193,9 +193,9 @@ def _torch_input(pictures):
 
 
 def processor_precision() -> str:
-    """`bfloat16` where there is a GPU, or units for it that the backend uses; else `float32`.
+    """`bfloat16` on a GPU, or if the processor has units for it that the backend uses.
 
-    Without such units bfloat16 is emulated, and slower than float32.
+    Otherwise `float32`: without such units bfloat16 is emulated, and slower than float32.
     """
     device = str(ops.zeros((), "float32").device).lower()  # where new tensors live
     if "gpu" in device or "cuda" in device:

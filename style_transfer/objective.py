@@ -1,4 +1,4 @@
-"""Terms times loss weights, compiled to one function that returns loss and gradient."""
+"""Terms times loss weights, compiled into one function that returns loss and gradient."""
 
 from __future__ import annotations
 
@@ -40,15 +40,16 @@ def make_objective(
     """The loss of a combination image and its gradient, at one size.
 
     Args:
-        network: gives features for all layers that `settings` names.
-        targets: of the content image and the style images at this size.
-        settings: losses, their layers, normalization and weights, and the shape of the computation
+        network: computes the features of all layers that `settings` names.
+        targets: the targets of the content image and the style images at this size.
+        settings: losses, their layers, normalization and loss weights, and how targets are computed
             (`targets`).
-        loss_weights: of the parts of the loss, instead of `make_loss_weights(settings)`.
+        loss_weights: the loss weights of the parts, instead of `make_loss_weights(settings)`.
 
     Returns:
-        A function from the combination image, float32 (1, H, W, 3), to (terms, gradient): float32
-        (3,), weighted, in the order of `TERMS`, and float32 (1, H, W, 3). It raises OutOfMemory.
+        A function that takes the combination image, float32 (1, H, W, 3), and returns (terms,
+        gradient): float32 (3,), multiplied by their loss weights, in the order of `TERMS`; and
+        float32 (1, H, W, 3). It raises OutOfMemory.
     """
     vector = partial(weighted_terms, loss_weights or make_loss_weights(settings))
     return value_and_grad(*loss_stages(network, targets, settings, vector))
@@ -57,19 +58,20 @@ def make_objective(
 def make_frame_objective(
     network: FeatureExtractor, targets: Targets, settings: Settings, loss_weights: LossWeights
 ) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    """The loss of a clip's frames: content and earlier frame change, nothing is compiled again.
+    """The loss of a clip's frames: content and earlier frame are inputs, so it compiles once.
 
     Args:
         network: as in `make_objective`.
-        targets: of the style images at the frames' size; its content image and its content targets
-            are not looked at.
+        targets: the targets of the style images at the frames' size; the content image and content
+            targets in it are not used.
         settings: as in `make_objective`, with `targets="cached"`.
-        loss_weights: of all parts of the loss, and of `temporal`.
+        loss_weights: the loss weights of all parts, and of `temporal`.
 
     Returns:
         A function of (image, *content, earlier, seen): the frame, its content features in the order
-        of `content_layers_in_use`, and what `losses.temporal_loss` gets. It returns (terms,
-        gradient) as `make_objective`'s, the terms (4,), in the order of `FRAME_TERMS`.
+        of `content_layers_in_use`, and the arguments of `losses.temporal_loss`. It returns (terms,
+        gradient) as `make_objective`'s function does, with terms (4,) in the order of
+        `FRAME_TERMS`.
     """
     vector = partial(weighted_terms, loss_weights, names=FRAME_TERMS)
     loss = _FrameLoss(targets, settings, vector)
@@ -78,7 +80,7 @@ def make_frame_objective(
 
 
 def make_loss_weights(settings: Settings) -> LossWeights:
-    """What each part of the loss is multiplied by, by its name: `gram block1_conv1`, …."""
+    """The loss weight of each part of the loss, by name: `gram block1_conv1`, …."""
     weights = {
         f"content {layer}": settings.content_weight * weight
         for layer, weight in parse_layers(settings, "content_layers").items()
@@ -90,13 +92,13 @@ def make_loss_weights(settings: Settings) -> LossWeights:
 
 
 def term_of(part: str) -> str:
-    """The term of the loss, one of `FRAME_TERMS`, that a part counts to."""
+    """The term of the loss, one of `FRAME_TERMS`, to which a part belongs."""
     kind = part.split()[0]
     return kind if kind in FRAME_TERMS else "style"
 
 
 def weighted_terms(loss_weights: LossWeights, parts: dict, names: tuple[str, ...] = TERMS):
-    """Parts of the loss times their weights, added up to the terms, in the order of `names`."""
+    """Parts times their loss weights, added up into terms, in the order of `names`."""
     sums = dict.fromkeys(names, ops.zeros((), "float32"))
     for name, value in parts.items():
         term = term_of(name)
@@ -110,11 +112,11 @@ def loss_stages(
     """The loss layer by layer, as `value_and_grad` takes it.
 
     Args:
-        network: gives the features.
-        targets: what they are compared with.
+        network: computes the features.
+        targets: what the features are compared with.
         settings: which losses there are.
-        vector: from some parts, unweighted, {name: scalar}, and whatever else an evaluation gets,
-            to a vector. Names are those of `make_loss_weights`, without parts of weight 0.
+        vector: turns some unweighted parts, {name: scalar}, and the evaluation's other inputs into
+            a vector. Names are those of `make_loss_weights`, without parts of loss weight 0.
     """
     loss = _Loss(targets, settings, vector)
     stages: list[tuple[Callable, Callable]] = [
@@ -129,14 +131,14 @@ def loss_stages(
 
 @dataclass(frozen=True)
 class _Loss:
-    """The parts of the loss that look at the image, or at one layer; see `loss_stages`."""
+    """The parts of the loss that depend on the image itself, or on one layer; see `loss_stages`."""
 
     targets: Targets
     settings: Settings
     vector: Callable
 
     def of_image(self, image, *others):
-        """The vector of the total variation, from the combination image."""
+        """The vector of the total variation of the combination image."""
         part = losses.total_variation_loss(self.settings.loss_scale, image)
         return self.vector({"total_variation": part}, *others)
 
@@ -171,13 +173,13 @@ class _FrameLoss(_Loss):
 
 
 def _unit_gradient(gradient, weight: float):
-    """weight · g / Σ|g|, as in the "normalize gradients" of Johnson's neural-style.
+    """weight · g / Σ|g|, like the option "normalize gradients" of Johnson's neural-style.
 
-    Each layer then pulls as hard as its weight says, however large its loss. The picture no longer
+    Each layer then pulls with its loss weight, however large its loss. The picture no longer
     follows the gradient of any loss.
     """
     return weight * gradient / (ops.sum(ops.abs(gradient)) + losses.EPSILON)
 
 
-# Features unchanged, but the gradient that comes back to them becomes its `_unit_gradient`.
+# Leaves features unchanged, but turns their gradient into its `_unit_gradient`.
 _with_unit_gradient = with_gradient(lambda features, weight: ops.copy(features), _unit_gradient)

@@ -1,4 +1,4 @@
-"""The user's own copy of the original Keras example, run unchanged below legacy_keras.py."""
+"""The user's own copy of the original Keras example, run unchanged through legacy_keras.py."""
 
 import json
 import os
@@ -24,13 +24,13 @@ from style_transfer.side_by_side import PaintedRun
 
 @dataclass(frozen=True)
 class Common:
-    """What the original has in common with the runs beside it.
+    """What the original has in common with the other runs of a comparison.
 
     Attributes:
-        paths: of the content picture and the style picture.
+        paths: paths of the content picture and the style picture.
         filters: path of an .npz file.
-        iterations: how many.
-        folder: for files that are of no use afterwards.
+        iterations: the number of iterations.
+        folder: for temporary files.
     """
 
     paths: list[str]
@@ -40,14 +40,14 @@ class Common:
 
 
 def run_original(script: Path, prefix: Path, common: Common) -> PaintedRun:
-    """Run the script in a process of its own.
+    """Run the script in its own process.
 
-    Losses and pictures of the iterations are those that it prints; its evaluations are watched.
-    Its pictures are copied to where the results go, with this program's mark.
+    Losses and pictures of the iterations are read from the lines it prints; legacy_keras.py logs
+    its evaluations. Its pictures are copied to the results, with this program's mark.
 
     Args:
-        script: of Keras 1 or 2.
-        prefix: beginning of the pictures' names.
+        script: the example for Keras 1 or 2.
+        prefix: how the pictures' names start.
         common: everything else.
 
     Raises:
@@ -70,8 +70,9 @@ def run_original(script: Path, prefix: Path, common: Common) -> PaintedRun:
     if min(len(losses), len(pictures)) < common.iterations:
         last = (errors.read_text(errors="replace").strip().splitlines() or ["no error"])[-1]
         raise InputError(
-            f"--original: expected a script that prints {common.iterations} iterations' losses and "
-            f"pictures. Received: {str(script)!r}, which printed {len(losses)} and ended: {last}"
+            f"--original: expected a script that prints the losses and pictures of "
+            f"{common.iterations} iterations. Received: {str(script)!r}, which printed "
+            f"{len(losses)} and ended: {last}"
         )
     evaluations = [json.loads(line) for line in log.read_text().splitlines()]
     return PaintedRun(
@@ -85,14 +86,14 @@ def run_original(script: Path, prefix: Path, common: Common) -> PaintedRun:
 
 
 def _lines(script: Path, common: Common, log: Path, errors: Path) -> Generator[str, None, None]:
-    """The lines that the script prints. It is ended with the iterator.
+    """The lines that the script prints. Closing the iterator ends the script.
 
-    So a script without --iter (Keras 1.1) ends after the last iteration wanted.
+    This way a script without --iter (Keras 1.1) ends after the last iteration wanted.
     """
     arguments = [*common.paths, common.folder / "original"]
     if "--iter" in script.read_text(errors="replace"):
         arguments += ["--iter", common.iterations]
-    # -P: the modules of this package are none of the script's.
+    # -P keeps the script from importing the modules of this package.
     command = [sys.executable, "-P", legacy_keras.__file__, script, common.filters, log, *arguments]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     with (

@@ -1,4 +1,4 @@
-"""How an item of the map in cluster.py came out: its value, or why there is none."""
+"""The outcome of an item of the map in cluster.py: its value, or why there is none."""
 
 import pickle
 import traceback
@@ -9,7 +9,7 @@ from typing import Any
 from style_transfer.errors import InputError
 from style_transfer.events import StopRun
 
-MOST_DEATHS = 3  # of workers at one item, before it is given up
+MOST_DEATHS = 3  # of workers at one item before it is given up
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Failure:
         message: one line, with the item's name.
         error: the exception that the item raised; None if the worker died, or if the exception
             cannot be sent from one process to another.
-        crashed: whether the item's workers died, `MOST_DEATHS` times: killed by the system for
-            their memory, or a fault in a library.
+        crashed: whether the item's workers died `MOST_DEATHS` times: killed by the system for using
+            too much memory, or through a fault in a library.
         trace: the traceback in the worker, for a bug report; empty if the worker died.
     """
 
@@ -36,10 +36,10 @@ class Outcome:
     """An item that is done.
 
     Attributes:
-        index: of the item, from 0, in the order of `items`.
-        item: as it was handed in.
-        value: the worker's answer. Arrays in it may be read-only: they lie in shared memory.
-        failure: None, or why there is no value.
+        index: the item's number in the order of `items`, from 0.
+        item: the item itself.
+        value: the worker's result. Arrays in it may be read-only, being in shared memory.
+        failure: why there is no value, or None.
     """
 
     index: int
@@ -63,9 +63,9 @@ def call(worker: Callable, item: Any, common: tuple) -> tuple[Any, Failure | Non
 
 
 def failure_of(error: Exception) -> Failure:
-    """What an exception tells, in a form that pickle carries."""
+    """The failure that an exception means, in a form that can be pickled."""
     message = str(error).strip()
-    if not isinstance(error, InputError):  # ours are written for the user; others need their kind
+    if not isinstance(error, InputError):  # whose messages are written for the user
         message = f"{type(error).__name__}: {message}" if message else type(error).__name__
     trace = "".join(traceback.format_exception(error))
     carried: Exception | None = error
@@ -88,7 +88,7 @@ class InOrder:
     """Puts outcomes into their items' order.
 
     Attributes:
-        expected: index of the next outcome.
+        expected: the index of the next outcome to yield.
     """
 
     def __init__(self):
@@ -96,7 +96,7 @@ class InOrder:
         self._waiting = {}
 
     def sorted(self, outcome: Outcome) -> Iterator[Outcome]:
-        """What can be given out now that `outcome` has come."""
+        """The outcomes that can be yielded now that `outcome` has arrived."""
         self._waiting[outcome.index] = outcome
         while self.expected in self._waiting:
             self.expected += 1

@@ -1,9 +1,10 @@
 """The two passes over one window of a picture, compiled once for each shape of windows.
 
-Forward, a window gives what its core adds to the sums over all positions. Once the sums over all
-tiles are known, so is the gradient of the loss by each layer's features F: F·A + b at the positions
-of a region, with a matrix A and a vector b for the layer, and 2·k·(F − P) for the content. Forward
-and backward, a window gives its share of the gradient by the picture.
+The first pass, forward only, computes what a window's core adds to the sums over all positions.
+Once the sums over all tiles are known, so is the loss's gradient with respect to each layer's
+features F: F·A + b at the positions of a region, with a matrix A and a vector b per layer, and
+2·k·(F − P) for the content. The second pass, forward and backward, computes a window's share of the
+gradient with respect to the picture.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class Sums(NamedTuple):
     Attributes:
         second: Σ(F − c)ᵀ(F − c), (N, N).
         first: Σ(F − c), (N,); None for Gram matrices.
-        center: c, (N,), near the mean, so that the covariance is no small difference of large
-            numbers; for Gram matrices None, and c = 0.
+        center: c, (N,), close to the mean, so that the covariance is not a small difference of
+            large numbers; None for Gram matrices, where c = 0.
     """
 
     second: np.ndarray
@@ -43,13 +44,13 @@ class Sums(NamedTuple):
 
     def moments(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean (N,) and covariance (N, N) over `count` positions, float64."""
-        assert self.first is not None and self.center is not None  # not of Gram matrices
+        assert self.first is not None and self.center is not None  # not called for Gram matrices
         shift = self.first / count
         return self.center + shift, self.second / count - np.outer(shift, shift)
 
 
 class LayerMasks:
-    """Which positions of each layer count, in a window: those of its core, and of a region.
+    """The positions of each layer that count in a window: those of its core, and of each region.
 
     Args:
         grid: the tiles.
@@ -73,7 +74,7 @@ class LayerMasks:
         )
 
     def of(self, tile: Tile) -> Arrays:
-        """`mask LAYER` for each layer, float32 (1 + regions, h, w): of the core, of each region."""
+        """`mask LAYER` for each layer, float32 (1 + regions, h, w): core first, then regions."""
         found = {}
         for layer, regions in self._regions.items():
             core = self.grid.core_mask(tile, layer)
@@ -83,16 +84,16 @@ class LayerMasks:
 
 
 class Passes:
-    """What is computed of one window.
+    """The computations for one window.
 
     Args:
-        network: gives the features.
+        network: computes the features.
         settings: which losses there are.
-        regions: how many regions have a style loss of their own; 1 without masks.
+        regions: the number of regions, each with its own style loss; 1 without masks.
 
     Attributes:
-        content_layers: those of the content loss, from the picture inwards.
-        style_layers: the kind of the style loss by layer, likewise.
+        content_layers: the layers of the content loss, in the network's order.
+        style_layers: the kind of style loss by layer, likewise.
     """
 
     def __init__(self, network: FeatureExtractor, settings: Settings, regions: int = 1):
@@ -116,7 +117,7 @@ class Passes:
         self._slopes: dict[tuple, Callable] = {}
 
     def is_centered(self, layer: str) -> bool:
-        """Whether a layer's style loss looks at means and covariances."""
+        """Whether a layer's style loss uses means and covariances."""
         return losses.STYLE_LOSSES[self.style_layers[layer]].centered
 
     def content_features(self, window: np.ndarray) -> list[np.ndarray]:
@@ -127,8 +128,8 @@ class Passes:
         """What a window adds to the sums over all positions, in the order of `sum_names`.
 
         Args:
-            window: of the combination image, float32 (1, h, w, 3).
-            inputs: `mask LAYER`, float32 (1 + regions, h', w'), 1 where a position counts: for the
+            window: a window of the combination image, float32 (1, h, w, 3).
+            inputs: `mask LAYER`, float32 (1 + regions, h', w'), 1 where a position counts for the
                 content, then for each region; `content LAYER`, P; `center LAYER`, (regions, N).
         """
         return self._sums(window, *(inputs[name] for name in self._of_sums))
@@ -137,7 +138,7 @@ class Passes:
         """The sums over all tiles of an image, added up in the order of the tiles.
 
         Args:
-            found: what `sums` gave for each tile.
+            found: the results of `sums`, tile by tile.
             centers: c by layer, float32 (regions, N).
 
         Returns:
@@ -170,7 +171,7 @@ class Passes:
                     yield "second", layer, region
 
     def gradient(self, window: np.ndarray, inputs: Arrays) -> np.ndarray:
-        """A window's share of the gradient by the image, float32 (1, h, w, 3).
+        """A window's share of the gradient with respect to the image, float32 (1, h, w, 3).
 
         Args:
             window: as for `sums`.
@@ -208,7 +209,7 @@ class Passes:
         return found
 
     def _layer(self, layer: str) -> Callable:
-        """A scalar whose gradient by a layer's features is that of the whole loss."""
+        """A scalar whose gradient with respect to a layer's features is that of the whole loss."""
 
         def linear(features, *inputs):
             given = dict(zip(self._of_slopes, inputs, strict=True))
@@ -223,15 +224,15 @@ class Passes:
                 if self.is_centered(layer):
                     part = part + given[f"b {layer}"][region]
                 slope = slope + part * _shaped(given, layer, 1 + region)
-            if isinstance(slope, float):  # no loss looks at this layer
+            if isinstance(slope, float):  # no loss uses this layer
                 return ops.zeros((1,), "float32")
             return _with_slope(features, slope)
 
         return linear
 
 
-# A scalar, 0, whose gradient by the features is given: nothing as large as the features is
-# multiplied out for it, nor kept.
+# A scalar, 0, with a given gradient with respect to the features. This way no array as large as the
+# features is multiplied or kept for it.
 _with_slope = with_gradient(
     lambda features, slope: ops.zeros((1,), "float32"), lambda gradient, slope: slope
 )
@@ -243,5 +244,5 @@ def _shaped(given: dict, layer: str, number: int):
 
 
 def _nothing(image, *_):
-    """The parts of the loss that look at the image itself: they need no windows."""
+    """Stands in for the parts of the loss that depend on the image itself; they need no windows."""
     return ops.zeros((1,), "float32")

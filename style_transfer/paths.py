@@ -1,4 +1,4 @@
-"""Paths that users give: files to read, and whether two names mean one file."""
+"""Paths that users give: files to read, and whether two paths mean the same file."""
 
 import hashlib
 import os
@@ -8,10 +8,14 @@ from style_transfer.errors import InputError, shown
 
 
 def expanded(path: str | os.PathLike, what: str) -> Path:
-    """`path` with `~` and `~user` replaced; where there is no such home, `path` as it is.
+    """`path` with `~` and `~user` replaced, or unchanged if there is no such home.
+
+    Args:
+        path: as the user gave it.
+        what: the argument's name, for errors.
 
     Raises:
-        InputError: an empty path, or one with a null character; `what` names the argument.
+        InputError: the path is empty or contains a null character.
     """
     if not isinstance(path, str | bytes | os.PathLike):
         raise InputError(f"{what}: expected a path. Received: {shown(path)}")
@@ -24,9 +28,12 @@ def expanded(path: str | os.PathLike, what: str) -> Path:
 def existing_file(path: str | os.PathLike, what: str) -> Path:
     """`path` as a Path to an existing, non-empty file.
 
+    Args:
+        path: as the user gave it.
+        what: the argument's name, for errors.
+
     Raises:
-        InputError: no such file, a folder, an empty file, or one that may not be read; `what` names
-            the argument.
+        InputError: there is no such file, or it is a folder, is empty or cannot be read.
     """
     path = expanded(path, what)
     try:
@@ -39,7 +46,7 @@ def existing_file(path: str | os.PathLike, what: str) -> Path:
                 raise InputError(
                     f"{what}: expected a file with content. Received: {str(path)!r}, 0 bytes"
                 )
-    except OSError as error:  # a name too long, a folder that may not be entered, …
+    except OSError as error:  # a name that is too long, a folder without permission, …
         raise InputError(
             f"{what}: expected a file that can be read. Received: {str(path)!r} ({error.strerror})"
         ) from None
@@ -47,7 +54,7 @@ def existing_file(path: str | os.PathLike, what: str) -> Path:
 
 
 def same_file(a: Path, b: Path) -> bool:
-    """Whether two paths mean one existing file: by links, hard links and other spellings."""
+    """Whether two paths mean the same existing file, even by links, hard links or spelling."""
     try:
         return a.samefile(b)
     except OSError:
@@ -55,7 +62,7 @@ def same_file(a: Path, b: Path) -> bool:
 
 
 def ends_of_file(path: Path, count: int = 4096) -> tuple[bytes, bytes]:
-    """The first and the last bytes of a file, where programs leave their mark."""
+    """The first and the last `count` bytes of a file, where programs leave their mark."""
     with path.open("rb") as file:
         start = file.read(count)
         size = file.seek(0, os.SEEK_END)

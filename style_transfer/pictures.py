@@ -1,6 +1,6 @@
-"""Reading pictures: whatever Pillow opens, and pictures in memory, as 8-bit sRGB, upright.
+"""Reads pictures, from any file that Pillow opens or from memory, as upright 8-bit sRGB.
 
-Nothing here prints: what is odd about a picture but no reason to refuse it is kept as a remark.
+Nothing here prints: anything odd about a picture that is no reason to refuse it becomes a remark.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from style_transfer.parsing import SMALLEST_SIDE
 from style_transfer.paths import existing_file
 from style_transfer.srgb import one_line, to_srgb
 
-LARGEST_FILE = 1 << 32  # bytes, the most that TIFF can address
+LARGEST_FILE = 1 << 32  # bytes, the largest that TIFF can address
 _UPRIGHT = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -32,7 +32,7 @@ _UPRIGHT = {  # by EXIF orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SEVERAL = {  # what a remark says of the first picture, by format
+_SEVERAL = {  # remarks about a file with several pictures, by format
     "GIF": "is animated: its first frame is used",
     "PNG": "is animated: its first frame is used",
     "WEBP": "is animated: its first frame is used",
@@ -48,11 +48,11 @@ class Picture:
     """A picture as it was read.
 
     Attributes:
-        image: mode RGB, 8 bits, upright, sRGB; transparent parts lie on white.
-        alpha: mode L, of the same size; None where the picture is opaque everywhere.
+        image: mode RGB, 8 bits, upright, sRGB; transparent parts are blended with white.
+        alpha: mode L, of the same size; None if the picture is opaque everywhere.
         path: absolute path of the file, or None for a picture from memory.
-        sha256: of the file's bytes; from memory, of mode, size and pixels. Hexadecimal.
-        remarks: what is odd about it, a line each.
+        sha256: SHA-256, in hexadecimal, of the file's bytes; from memory, of mode, size and pixels.
+        remarks: lines for the user about anything odd.
     """
 
     image: Image.Image
@@ -65,18 +65,18 @@ class Picture:
 def load_picture(source: Source | Picture, what: str = "picture", large: bool = False) -> Picture:
     """Read a picture.
 
-    EXIF orientation is applied, an embedded color profile is converted to sRGB; pictures of 16
-    bits, floating point, palettes, grayscale, CMYK and LAB are brought to RGB.
+    Applies the EXIF orientation and converts an embedded color profile to sRGB. Pictures with 16
+    bits, floating point, palettes, grayscale, CMYK and LAB are converted to RGB.
 
     Args:
         source: path of any file that Pillow reads; a PIL.Image; a uint8 array, (H, W), (H, W, 3)
             or (H, W, 4); or a `Picture`, which is returned as it is.
-        what: how errors and remarks call the picture, such as `BASE`.
-        large: read a file of any number of pixels. Otherwise Pillow's limit holds, twice
-            `Image.MAX_IMAGE_PIXELS`, since a small file can claim any size.
+        what: the picture's name in errors and remarks, such as `BASE`.
+        large: read a file with any number of pixels. Otherwise Pillow's limit applies, twice
+            `Image.MAX_IMAGE_PIXELS`, because a small file can claim any size.
 
     Raises:
-        InputError: not a picture, damaged, too large, or under 16 pixels; in one line.
+        InputError: the source is not a picture, damaged, too large, or below 16 pixels.
     """
     if isinstance(source, Picture):
         return source
@@ -114,7 +114,7 @@ def _from_memory(source: Image.Image, what: str) -> Picture:
             image, alpha, remarks = _turned(*_read(source, name, what))
         except InputError:
             raise
-        except Exception as error:  # it may be a damaged file that was opened but not yet decoded
+        except Exception as error:  # it may be a damaged file, opened but not yet decoded
             raise _refusal(error, name, what) from None
     digest = hashlib.sha256(f"{'RGBA' if alpha else 'RGB'} {image.size}".encode())
     for strip in filter(None, (image, alpha)):
@@ -140,21 +140,21 @@ def _from_file(source: str | os.PathLike, what: str, large: bool) -> Picture:
             image, alpha, remarks = _decode(data, name, what)
         except InputError:
             raise
-        # Decoding a damaged file is the one place where everything is caught: Pillow's and its
-        # libraries' readers raise nearly every exception that Python has.
+        # Decoding is the one place that catches everything: on damaged files, Pillow and its
+        # libraries raise almost every exception that Python has.
         except Exception as error:
             image, alpha, remarks = _decode_bare(data, error, name, what)
     digest = hashlib.sha256(data).hexdigest()
-    full_path = os.path.abspath(path)  # noqa: PTH100 (links keep their names)
+    full_path = os.path.abspath(path)  # noqa: PTH100 (resolve would follow links)
     return Picture(image, alpha, full_path, digest, remarks)
 
 
 def _need_reader_of(kind: str, name: str, what: str) -> None:
-    """Make Pillow read HEIC and AVIF, which it does with pillow-heif; AVIF by itself since 11.3."""
+    """Make Pillow read HEIC and AVIF through pillow-heif; since 11.3 it reads AVIF by itself."""
     if kind not in ("heic", "avif"):
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # older versions of Pillow do not know the feature
+        warnings.simplefilter("ignore")  # older versions of Pillow warn of an unknown feature
         if kind == "avif" and features.check("avif"):
             return
     try:
@@ -172,7 +172,7 @@ def _need_reader_of(kind: str, name: str, what: str) -> None:
 
 @contextlib.contextmanager
 def _quiet_pillow(large: bool = False) -> Iterator[None]:
-    """Keep back warnings and log lines about damaged files; with `large`, lift the size limit."""
+    """Suppress warnings and log lines about damaged files; with `large`, lift the size limit."""
     logger, limit = logging.getLogger("PIL"), Image.MAX_IMAGE_PIXELS
     level = logger.level
     with warnings.catch_warnings():
@@ -189,7 +189,7 @@ def _quiet_pillow(large: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_libtiff() -> Iterator[None]:
-    """Keep back what libtiff writes to the standard error by itself."""
+    """Suppress the messages that libtiff writes directly to standard error."""
     try:
         kept = os.dup(2)
     except OSError:  # it is closed
@@ -206,7 +206,7 @@ def _quiet_libtiff() -> Iterator[None]:
 
 
 def _decode(data: bytes, name: str, what: str):
-    """(image, alpha, remarks), as in `Picture`, of a file."""
+    """Decode a file; returns (image, alpha, remarks) as in `Picture`."""
     if kind_of(data[:256]) == "webp":
         Image._decompression_bomb_check(webp_size(data))
     with contextlib.ExitStack() as stack:
@@ -219,19 +219,19 @@ def _decode(data: bytes, name: str, what: str):
         with contextlib.suppress(Exception):  # later frames may be damaged; they are not used
             if file.format in _SEVERAL and getattr(file, "is_animated", False):
                 read[2].append(f"{what}: {name} {_SEVERAL[file.format]}.")
-    del file, stack  # its pixels make room for those that are turned
+    del file, stack  # frees its pixels before the turned copy is made
     return _turned(*read)
 
 
 @contextlib.contextmanager
 def _unturned(file: Any) -> Iterator[None]:
-    """Keep Pillow from reading all metadata of a TIFF file and turning it, once it has the pixels.
+    """Keep Pillow from reading a TIFF file's metadata and turning the picture after its pixels.
 
-    The first may fail, the second is done by each version in its own way.
+    Reading the metadata may fail, and each version of Pillow turns the picture in its own way.
     """
 
     def load_end() -> None:
-        file._size = file.im.size  # some versions announce the size of the turned picture
+        file._size = file.im.size  # some versions report the turned picture's size
 
     file.load_end = load_end
     try:
@@ -241,10 +241,10 @@ def _unturned(file: Any) -> Iterator[None]:
 
 
 def _decode_bare(data: bytes, error: Exception, name: str, what: str):
-    """What `_decode` gives without the file's metadata, where they were to blame for `error`.
+    """Decode a file without its metadata, which may have caused `error`; returns as `_decode`.
 
     Raises:
-        InputError: they were not.
+        InputError: the file cannot be read that way either.
     """
     bare = None if isinstance(error, Image.DecompressionBombError) else without_metadata(data)
     if bare is not None and bare != data:
@@ -259,7 +259,7 @@ def _decode_bare(data: bytes, error: Exception, name: str, what: str):
 
 
 def _refusal(error: Exception, name: str, what: str) -> InputError:
-    """The line for a picture that could not be read."""
+    """The error for a picture that could not be read."""
     if isinstance(error, UnidentifiedImageError):
         return InputError(f"{what}: expected a picture. Received: {name}")
     reason = one_line(error)
@@ -282,17 +282,17 @@ def _check_size(size: tuple[int, int], name: str, what: str) -> None:
 
 
 def _read(file: Image.Image, name: str, what: str):
-    """Pixels of an opened picture, as they lie.
+    """The pixels of an opened picture, not yet turned.
 
     Returns:
-        (image, alpha, remarks, what turns the picture upright or None).
+        (image, alpha, remarks, the transposition that turns the picture upright, or None).
     """
     _check_size(file.size, name, what)
     file.load()
     remarks = []
     try:
         turn = _UPRIGHT.get(_orientation(file) or 1)
-    except Exception as error:  # as many kinds as for damaged pixels, see _from_file
+    except Exception as error:  # of as many kinds as for damaged pixels; see _from_file
         turn = None
         remarks.append(
             f"{what}: the EXIF data of {name} are damaged ({one_line(error)}): "
@@ -303,8 +303,8 @@ def _read(file: Image.Image, name: str, what: str):
 
 
 def _orientation(file: Any) -> int | None:
-    """The EXIF orientation of a picture that has been loaded and not been turned."""
-    if hasattr(file, "tag_v2"):  # TIFF, which Pillow turns as it loads it, but for `_unturned`
+    """The EXIF orientation of a picture that has been loaded but not turned."""
+    if hasattr(file, "tag_v2"):  # TIFF, which Pillow would turn on loading without `_unturned`
         return file.tag_v2.get(ExifTags.Base.Orientation) if "load_end" in vars(file) else None
     return file.getexif().get(ExifTags.Base.Orientation)
 
@@ -315,7 +315,7 @@ def _turned(
     remarks: list[str],
     turn: Image.Transpose | None,
 ):
-    """(image, alpha, remarks) with the picture upright."""
+    """Turn a picture upright; returns (image, alpha, remarks)."""
     if turn is not None:
         image, alpha = image.transpose(turn), alpha and alpha.transpose(turn)
     return image, alpha, tuple(remarks)

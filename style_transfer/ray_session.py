@@ -19,18 +19,19 @@ from ray.exceptions import RayError
 from style_transfer.errors import InputError
 from style_transfer.machine import usable_cores
 
-# What Ray appends to its temporary folder for its longest socket, with an underscore and 7 digits
-# of a process's number; the whole may have 103 bytes on macOS (sun_path of unix(4)), 107 on Linux.
+# The path that Ray appends to its temporary folder for its longest socket, with an underscore and 7
+# digits of a process id; the whole path may have 103 bytes on macOS (sun_path of unix(4)), 107 on
+# Linux.
 _SOCKET = "/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
 _LONGEST_FOLDER = 103 - len(_SOCKET)
-# Read by TensorFlow, OpenMP and OpenBLAS when they are loaded, so they are set before.
+# TensorFlow, OpenMP and OpenBLAS read these when they are loaded, so they are set before.
 _THREADS = (
     "TF_NUM_INTRAOP_THREADS",
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
 )
-# What a cluster's nodes need of the program, besides the package; the last ones where they exist.
+# The files of the program that a cluster's nodes need besides the package; the last are optional.
 _MODULES = ("neural_style_transfer", "evaluator", "preprocessing", "gallery", "video")
 
 
@@ -41,10 +42,10 @@ def connect(workers: int | None, address: str | None) -> Path | None:
         The folder of a local Ray's files, for `disconnect`; None for a cluster.
 
     Raises:
-        InputError: there is no cluster at the address, or it has other versions.
+        InputError: there is no cluster at the address, or its versions differ.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
-    # Ray prints ten lines about a worker that dies; here it is replaced, which is no news.
+    # Ray prints ten lines about a worker that dies; here it is simply replaced.
     ray._private.worker._worker_logs_enabled = False
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
@@ -68,10 +69,10 @@ def disconnect(folder: Path | None) -> None:
 
 
 def _start(workers: int, quiet: dict) -> Path:
-    """Start a local Ray, which listens to this machine alone."""
+    """Start a local Ray, which listens only on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if "RAY_AUTH_TOKEN_PATH" not in os.environ:
-        # Ray would leave a token in the user's home folder.
+        # Otherwise Ray leaves a token in the user's home folder.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     folder = _short_folder()
     try:
@@ -91,7 +92,7 @@ def _start(workers: int, quiet: dict) -> Path:
 
 @contextlib.contextmanager
 def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """Let the processes started now keep temporary files in `folder`; killed ones leave some."""
+    """Make processes started now keep temporary files in `folder`; killed ones leave some."""
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(folder)
     try:
@@ -104,10 +105,10 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
 
 
 def shares(workers: int | None, address: str | None) -> tuple[int, dict]:
-    """How many workers, and the options of an actor: its part of the cores, a GPU if there are any.
+    """The number of workers, and each actor's options: its share of the cores, and a GPU if any.
 
     Raises:
-        InputError: a cluster without a node.
+        InputError: the cluster has no cores.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = int(sum(node.get("GPU", 0) for node in nodes))
@@ -118,7 +119,7 @@ def shares(workers: int | None, address: str | None) -> tuple[int, dict]:
         raise InputError("--address: expected a cluster with cores. Received: one without")
     if 0 < gpus < workers:
         warnings.warn(
-            f"--workers {workers}: {gpus} are used, one a GPU of the cluster", stacklevel=4
+            f"--workers {workers}: {gpus} are used, one per GPU of the cluster", stacklevel=4
         )
         workers = gpus
     if address is None:
@@ -126,7 +127,7 @@ def shares(workers: int | None, address: str | None) -> tuple[int, dict]:
     else:
         threads = reserved = cores_a_worker(cores, workers)
     variables = {variable: str(threads) for variable in _THREADS}
-    if address is None:  # Ray hands on the folders of the script and of the shell alone
+    if address is None:  # Ray passes on only the script's folder and the current one
         variables["PYTHONPATH"] = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
     options = {"num_cpus": reserved, "runtime_env": {"env_vars": variables}}
     if gpus:
@@ -135,7 +136,7 @@ def shares(workers: int | None, address: str | None) -> tuple[int, dict]:
 
 
 def cores_a_worker(nodes: list[int], workers: int) -> int:
-    """The most cores for each of `workers`, none of which can be spread over two nodes.
+    """The most cores that each of `workers` can have, since none can span two nodes.
 
     Args:
         nodes: the cores of each node.
@@ -147,10 +148,10 @@ def cores_a_worker(nodes: list[int], workers: int) -> int:
 
 
 def check_address(address: str | None) -> None:
-    """Fail at once where nobody listens; Ray would go on trying for minutes.
+    """Fail at once if there is no answer; Ray would keep trying for minutes.
 
     Raises:
-        InputError: it is no address, nobody answers there, or Ray is connected to another one.
+        InputError: it is not an address, there is no answer, or Ray is connected to another one.
     """
     if address is None or address == "auto":
         return
@@ -171,7 +172,7 @@ def check_address(address: str | None) -> None:
 
 
 def _program() -> list[str]:
-    """The package and the modules beside it, which Ray copies to the nodes."""
+    """The package and the top-level modules, which Ray copies to the nodes."""
     package = Path(__file__).resolve().parent
     modules = (package.parent / f"{name}.py" for name in _MODULES)
     return [str(package), *(str(module) for module in modules if module.is_file())]
@@ -181,11 +182,11 @@ def _short_folder() -> Path:
     """A new folder for Ray's files, with a path short enough for its sockets.
 
     Raises:
-        InputError: there is no such place.
+        InputError: there is no folder with a path that short.
     """
     for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):
         length = len(os.fsencode(Path(parent, "nst-12345678")))
-        if os.name == "nt" or length <= _LONGEST_FOLDER:  # Windows has no such sockets
+        if os.name == "nt" or length <= _LONGEST_FOLDER:  # on Windows, Ray uses no such sockets
             with contextlib.suppress(OSError):
                 return Path(tempfile.mkdtemp(prefix="nst-", dir=parent))
     raise InputError(
@@ -195,7 +196,7 @@ def _short_folder() -> Path:
 
 
 def _remove(folder: Path) -> None:
-    """Remove Ray's files; its last processes may still write some while they end."""
+    """Remove Ray's files, even though its last processes may still write some while they end."""
     for _ in range(50):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():

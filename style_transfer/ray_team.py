@@ -1,8 +1,8 @@
-"""The workers of cluster.py through Ray: local processes, or actors on a cluster's nodes.
+"""The workers of cluster.py on Ray: local processes, or actors on a cluster's nodes.
 
-Ray itself restarts nothing here (`max_restarts=0`): a worker that dies is replaced by a new one,
-which may start on another node, and what it had not answered is handed out again. So a death is
-always seen, and counted against the item that was being worked on.
+Ray itself restarts nothing here (`max_restarts=0`). This module replaces a worker that dies by a
+new one, perhaps on another node, and hands out its unfinished items again. So every death is
+noticed, and counted against the item in progress.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from style_transfer.outcomes import (
 )
 from style_transfer.ray_session import check_address, connect, disconnect, shares
 
-_PLACED_WITHIN = 120  # seconds in which one worker of all must have found a node
+_PLACED_WITHIN = 120  # seconds within which at least one worker must have found a node
 
 
 @ray.remote(max_restarts=0, max_task_retries=0)
@@ -50,7 +50,7 @@ class _Actor:
 
 @dataclass(eq=False)
 class _Job:
-    """An item on its way."""
+    """An item in flight."""
 
     index: int
     item: Any
@@ -59,9 +59,9 @@ class _Job:
 
 @dataclass(eq=False)
 class _Member:
-    """A worker: its actor, its node once it has one, and (reference, job) of all it was asked.
+    """A worker: its actor, its node once it has one, and (reference, job) of each pending call.
 
-    The job is None for what belongs to its start.
+    The job is None for calls that belong to its start.
     """
 
     actor: Any
@@ -71,9 +71,9 @@ class _Member:
 
 
 class RayTeam:
-    """Workers in processes of their own; see cluster.Workers for arguments and errors.
+    """Workers in their own processes; see cluster.Workers for arguments and errors.
 
-    A program that is connected to Ray already, a notebook say, stays so.
+    A program that is already connected to Ray (a notebook, say) stays connected.
     """
 
     def __init__(self, make_worker, workers: int | None, address: str | None, ahead: int):
@@ -102,8 +102,8 @@ class RayTeam:
         """See cluster.Workers.map.
 
         Args:
-            order: knows the outcome that the consumer waits for, which keeps the others from
-                running far ahead of it; None if the order does not matter.
+            order: knows which outcome the consumer is waiting for, so that others do not run far
+                ahead of it; None if the order does not matter.
         """
         common = () if common is None else (ray.put(common),)
         source, again = _Source(items, order, 4 * self.count), deque()
@@ -117,7 +117,7 @@ class RayTeam:
                     if outcome is not None:
                         job, value, failure = outcome
                         yield outcome_of(job.index, job.item, value, failure, name)
-                        del outcome, value, job  # or the last value stays in shared memory
+                        del outcome, value, job  # else the last value stays in shared memory
         finally:
             self._forget()
 
@@ -150,9 +150,9 @@ class RayTeam:
             member.queue.append((member.actor.work.remote(job.item, *common), job))
 
     def _answers(self) -> Iterator[tuple[_Member, Any]]:
-        """(worker, what it answered to its oldest question), waiting a second for the first.
+        """(worker, the answer to its oldest call) of all that have one, within a second.
 
-        An answer is an exception where the worker is dead.
+        The answer of a dead worker is an exception.
         """
         heads = {member.queue[0][0]: member for member in self._members if member.queue}
         if (
@@ -171,7 +171,7 @@ class RayTeam:
                 yield heads[reference], error
 
     def _take(self, member: _Member, answer: Any, again: deque) -> tuple | None:
-        """Take a worker's answer: (job, value, failure), or None if no item is done by it."""
+        """Process a worker's answer: (job, value, failure), or None if it completes no item."""
         job = member.queue[0][1]
         if isinstance(answer, RayTaskError):
             answer = answer.cause if isinstance(answer.cause, Exception) else answer
@@ -180,7 +180,7 @@ class RayTeam:
                 raise RunStopped(f"--workers: a worker could not be made ({reason})")
             if job is None or isinstance(answer, StopRun):
                 raise answer
-            answer = None, failure_of(answer)  # its value, say, cannot be sent
+            answer = None, failure_of(answer)  # the item's value cannot be pickled, say
         if isinstance(answer, Exception):
             return self._replace(member, again)
         member.queue.popleft()
@@ -193,10 +193,10 @@ class RayTeam:
         return None
 
     def _replace(self, member: _Member, again: deque) -> tuple | None:
-        """Put a new worker in the place of a dead one; its items are done again."""
+        """Replace a dead worker; its items are computed again."""
         self._members.remove(member)
         with contextlib.suppress(Exception):
-            ray.kill(member.actor)  # it may only be out of reach
+            ray.kill(member.actor)  # it may merely be unreachable
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
         own_fault = member.node is None or member.node in alive
         if not any(known.node for known in self._members):
@@ -218,11 +218,11 @@ class RayTeam:
         again.extendleft(reversed(jobs))
         if given_up is None:
             return None
-        message = f"its worker died {MOST_DEATHS} times, of too little memory perhaps"
+        message = f"its worker died {MOST_DEATHS} times, perhaps for lack of memory"
         return given_up, None, Failure(message, crashed=True)
 
     def _forget(self) -> None:
-        """Drop what is on its way; an item that is being worked on comes to its end unheard."""
+        """Drop all items in flight; a worker finishes its current item, but nobody reads it."""
         if not ray.is_initialized():
             return
         for member in self._members:
@@ -234,7 +234,7 @@ class RayTeam:
 
 
 class _Source:
-    """Takes items from an iterable one by one, not far ahead of the outcome that is expected."""
+    """Takes items from an iterable one by one, not far ahead of the expected outcome."""
 
     def __init__(self, items: Iterable, order: InOrder | None, window: int):
         self._items = enumerate(items)
@@ -244,7 +244,7 @@ class _Source:
         self.ended = False
 
     def take(self) -> _Job | None:
-        """The next item, or None if there is none, or none yet."""
+        """The next item, or None if there is none (yet)."""
         if self._order is not None and self._taken >= self._order.expected + self._window:
             return None
         for index, item in self._items:
@@ -260,7 +260,7 @@ def _jobs(member: _Member) -> list[_Job]:
 
 @contextlib.contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Let a second Ctrl-C not keep processes alive, while the first one ends them."""
+    """Ignore a second Ctrl-C while the first one ends processes, so that none stays alive."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -15,8 +15,8 @@ from style_transfer.settings import Settings
 from style_transfer.vgg import smallest_side
 
 COARSEST = 140  # rows; at 64, 82 and 131, fitted filters lost the content
-PRINT_DPI = 300  # pixels an inch with `--print`, unless `--dpi` says another number
-COARSEST_SHARE = 3  # the coarsest size is cheap, and large strokes form there
+PRINT_DPI = 300  # pixels per inch with `--print`, unless `--dpi` is given
+COARSEST_SHARE = 3  # of the iterations: the coarsest size is cheap, and large strokes form there
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Size:
     """One size of a run: one uninterrupted call of the optimizer.
 
     Attributes:
-        number: position among the run's sizes, from 0. With `restarts`, each iteration is a call of
-            its own, and several share a number.
-        rows: of the combination image.
-        columns: of the combination image.
+        number: position among the run's sizes, from 0. With `restarts`, each iteration is its own
+            call, and several share a number.
+        rows: rows of the combination image.
+        columns: columns of the combination image.
         first_iteration: its first iteration, counted over the whole run.
-        iterations: how many.
+        iterations: the number of its iterations.
     """
 
     number: int
@@ -63,12 +63,12 @@ def full_size(settings: Settings, width: int, height: int) -> tuple[int, int]:
         if height >= width:
             return long_side, max(1, round(width * long_side / height))
         return max(1, round(height * long_side / width)), long_side
-    if sheet := parse_sheet(settings.print):  # as large as fits on it
+    if sheet := parse_sheet(settings.print):  # as large as fits on the sheet
         across, down = (length * (settings.dpi or PRINT_DPI) for length in sheet)
         if height * across >= width * down:
             return max(1, round(down)), max(1, round(width * down / height))
         return max(1, round(height * across / width)), max(1, round(across))
-    # The aspect is kept as the original rounds it.
+    # Rounded as in the original.
     return settings.height, settings.width or int(width * settings.height / height)
 
 
@@ -84,10 +84,10 @@ def fractions_of(settings: Settings, rows: int) -> list[tuple[float, float]]:
 
 
 def plan(settings: Settings, width: int, height: int) -> list[Size]:
-    """The sizes of a run, coarse to fine; with `restarts`, one an iteration.
+    """The sizes of a run, coarse to fine; with `restarts`, one per iteration.
 
     Args:
-        settings: the size wanted, `scales`, `iter`, `restarts` and the layers.
+        settings: the size of the result, `scales`, `iter`, `restarts` and the layers.
         width: columns of the content picture.
         height: its rows.
 
@@ -132,10 +132,10 @@ def _option_too_small(settings: Settings, columns: int, smallest: int) -> str:
 
 
 def replan(sizes: list[Size], settings: Settings) -> list[Size]:
-    """The sizes of a run that goes on with other settings.
+    """The sizes of a run that continues with other settings.
 
-    What is done stays. The last size grows or shrinks to `settings.iter` iterations in all; with
-    `restarts` it is followed by others of one iteration.
+    Finished sizes stay. The last size grows or shrinks so that there are `settings.iter` iterations
+    in all; with `restarts`, sizes of one iteration are appended.
     """
     planned, first = [], 0
     for size in sizes:
@@ -155,7 +155,7 @@ def replan(sizes: list[Size], settings: Settings) -> list[Size]:
 
 
 def _apportion(total: int, shares: list[float]) -> list[int]:
-    """`total` in whole numbers close to `shares`, the last of them at least 1."""
+    """Split `total` into whole numbers close to `shares`, the last of them at least 1."""
     exact = [total * share / sum(shares) for share in shares]
     counts = [int(value) for value in exact]
     by_remainder = sorted(range(len(exact)), key=lambda i: (counts[i] - exact[i], -i))

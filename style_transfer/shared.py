@@ -1,4 +1,4 @@
-"""What several runs of one process share: the network, and targets of pictures seen before."""
+"""The network and the targets that several runs in one process share."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from style_transfer.targets import (
 )
 from style_transfer.vgg import Filters
 
-# Each size of a run needs one of either. Features of a content image are of the order of the image,
-# a style's statistics about 2 MB.
+# Each size of a run needs one of each. A content image's features are about as large as the image;
+# a style's statistics take about 2 MB.
 CONTENTS_KEPT, STYLES_KEPT = 8, 64
 
 
@@ -37,7 +37,7 @@ class NetworkKey(NamedTuple):
 
     network: str
     convention: str
-    sha256: str  # of the filters
+    sha256: str  # SHA-256 of the filters
     layers: tuple[str, ...]
     pooling: str
     borders: str
@@ -65,7 +65,7 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Key, Value]):
-    """The values that were used last, made where they are missing."""
+    """A cache of the values used last; makes missing ones."""
 
     def __init__(self, limit: int):
         self.limit = limit
@@ -82,9 +82,9 @@ class Recent(Generic[Key, Value]):
 
 @dataclass
 class Shared:
-    """A network and targets that later runs of one process need not compute again.
+    """A network and targets that later runs in one process need not compute again.
 
-    Pass one object to several runs; when a run needs another network, all is dropped.
+    Pass one object to several runs. When a run needs another network, everything is dropped.
     """
 
     _key: NetworkKey | None = None
@@ -115,7 +115,7 @@ class Shared:
     def targets(
         self, images: list[np.ndarray], settings: Settings, masks: list[Masks] | None = None
     ) -> Targets:
-        """Targets at one size, as `make_targets` makes them, by the network asked for last."""
+        """Targets at one size, as `make_targets` makes them, for the network requested last."""
         network = self._known_network()
         if settings.targets == "batch":
             return make_targets(network, images, settings, masks)
@@ -158,7 +158,7 @@ class Shared:
 
 
 def _digest(*arrays: np.ndarray) -> str:
-    """What tells arrays from others: their shapes, types and bytes."""
+    """A digest that identifies arrays: of their shapes, types and bytes."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.shape} {array.dtype};".encode())

@@ -1,4 +1,4 @@
-"""How runs compare, as a table and as a sheet: from their numbers and pictures alone."""
+"""Compares runs in a table and on a sheet, using only their numbers and pictures."""
 
 import io
 import sys
@@ -22,12 +22,12 @@ class PaintedRun:
     """One of the runs.
 
     Attributes:
-        losses: of all evaluations.
-        seconds: of all evaluations.
-        iteration: the iteration that each evaluation belongs to.
-        iterations: the loss after each iteration, in the original's formulas.
-        pictures: paths, by iteration.
-        precision: of the network.
+        losses: the loss of each evaluation.
+        seconds: how long each evaluation took.
+        iteration: the iteration to which each evaluation belongs.
+        iterations: the loss after each iteration, by the original's formulas.
+        pictures: the pictures' paths, by iteration.
+        precision: the network's precision.
     """
 
     losses: list[float]
@@ -38,12 +38,12 @@ class PaintedRun:
     precision: str
 
     def seconds_of(self, iteration: int) -> float:
-        """Seconds of the evaluations of one iteration."""
+        """How long the evaluations of one iteration took."""
         pairs = zip(self.iteration, self.seconds, strict=True)
         return sum(seconds for number, seconds in pairs if number == iteration)
 
     def seconds_to(self, loss: float) -> float | None:
-        """Seconds of evaluations until a loss is reached, but for rounding on the way, or None."""
+        """Seconds of evaluations until a loss is reached (up to rounding), or None."""
         spent = 0.0
         for value, seconds in zip(self.losses, self.seconds, strict=True):
             spent += seconds
@@ -53,9 +53,9 @@ class PaintedRun:
 
 
 def psnr(path: str | Path, other: str | Path) -> float:
-    """Peak signal-to-noise ratio between two pictures of one size, in dB.
+    """Peak signal-to-noise ratio between two pictures of the same size, in dB.
 
-    Keras 2's `save_img` stretches a picture's values to 0..255; so both are stretched first.
+    Keras 2's `save_img` stretches a picture's values to 0..255, so both are stretched first.
     """
 
     def stretched(path: str | Path) -> np.ndarray:
@@ -101,7 +101,8 @@ def print_table(runs: dict[str, PaintedRun], title: str) -> None:
     Console(width=None if is_terminal(sys.stdout) else 120).print(table)
     say(
         "Seconds are those of evaluations of loss and gradient; the first of each size includes "
-        "its compilation.\n* Its own loss is another. Shown is the original's, of its pictures.",
+        "its compilation.\n* This run minimizes another loss. Shown is the original's, computed "
+        "from its pictures.",
         sys.stdout,
     )
 
@@ -117,7 +118,7 @@ def _row(name: str, losses: dict[str, float], seconds: dict[str, float]) -> list
 
 
 def last_rows(runs: dict[str, PaintedRun]) -> dict[str, dict[str, str]]:
-    """What is said of whole runs: by the row's name, the cells by run."""
+    """The rows about whole runs: the cells by run, by the row's name."""
     last_loss = runs["original"].iterations[-1]
     total = {name: sum(run.seconds) for name, run in runs.items()}
     reached = {name: runs[name].seconds_to(last_loss) for name in RUNS if name != "default"}
@@ -142,10 +143,10 @@ def draw_sheet(
     """Draw the pictures of all runs, and loss over time, as one PNG.
 
     Args:
-        runs: by name.
-        pictures: what stands before the results, by name.
+        runs: the runs by name.
+        pictures: the pictures shown before the results, by name.
         preset: the name of the original's preset.
-        path: of the PNG; it bears the program's mark.
+        path: path of the PNG, which gets this program's mark.
     """
     import matplotlib
 
@@ -169,7 +170,7 @@ def draw_sheet(
     losses = runs["default"].iterations
     ends = [runs["default"].seconds_of(iteration) for iteration in range(len(losses))]
     axes.plot(np.cumsum(ends), losses, "o:", label="default (its pictures)")
-    axes.set(yscale="log", xlabel="seconds", ylabel="loss in the original's formulas")
+    axes.set(yscale="log", xlabel="seconds", ylabel="loss by the original's formulas")
     axes.legend()
     with io.BytesIO() as sheet:
         figure.savefig(sheet, format="png", dpi=100, metadata={"Software": PROGRAM})

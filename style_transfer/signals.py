@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: they stop a run after the evaluation in flight, or interrupt at once."""
+"""Ctrl-C and SIGTERM: stop a run after the current evaluation, or interrupt at once."""
 
 import os
 import signal
@@ -10,28 +10,28 @@ from contextlib import contextmanager
 from style_transfer.events import Event, IterationDone, StopRun
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
-# Signals this close together are one wish to stop: `timeout` and `uv run` signal both the group
-# and the child.
+# Signals this close together count as one: `timeout` and `uv run` signal both the group and the
+# child.
 ONE_WISH = 1.0  # seconds
 
 
 class Signals:
-    """The first signal received; as a listener of a run, it stops the run then.
+    """Remembers the first signal received; as a run's listener, stops the run after it.
 
     Attributes:
-        number: of the signal, or None.
+        number: the signal's number, or None.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
 
     def __call__(self, event: Event) -> None:
-        """Listen to an event: stop the run if a signal has come."""
+        """Listen to an event: stop the run if a signal has arrived."""
         if self.number is not None and not isinstance(event, IterationDone):
             raise StopRun
 
     def received(self, number: int, first_at: float | None) -> None:
-        """A signal has come; `first_at` is when the first one did."""
+        """Process a signal; `first_at` is the time of the first one, or None."""
         if first_at is None:
             self.number = number
         elif time.monotonic() - first_at > ONE_WISH:
@@ -42,7 +42,7 @@ class Signals:
 def stopping() -> Iterator[Signals]:
     """While this is open, the first signal stops the run, and a second ends the process.
 
-    Python's own handlers wait until the main thread comes back from the network's evaluation, so a
+    Python's own handlers wait until the main thread returns from the network's evaluation, so a
     separate thread reads the signals' numbers from a socket.
     """
     import socket
@@ -51,7 +51,7 @@ def stopping() -> Iterator[Signals]:
     if threading.current_thread() is not threading.main_thread():
         yield heard  # only the main thread may set handlers
         return
-    listener, speaker = socket.socketpair()  # Windows has no wakeup on pipes
+    listener, speaker = socket.socketpair()  # on Windows, set_wakeup_fd does not take pipes
     listener.settimeout(None)  # whatever socket.setdefaulttimeout says
     speaker.setblocking(False)
 
@@ -98,5 +98,5 @@ def interrupting() -> Iterator[Signals]:
 
 def _restore(handlers: dict) -> None:
     for number, handler in handlers.items():
-        if handler is not None:  # None: set by another language than Python
+        if handler is not None:  # None: not set from Python
             signal.signal(number, handler)

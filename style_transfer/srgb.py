@@ -5,13 +5,13 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
-_STRIP = 1 << 19  # pixels converted at a time, so that no second copy of a poster is in memory
+_STRIP = 1 << 19  # pixels converted at a time, so that a poster needs no second copy in memory
 _ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
-_COLOR_MODES = ("L", "RGB", "CMYK", "LAB")  # in which a color profile can apply
+_COLOR_MODES = ("L", "RGB", "CMYK", "LAB")  # to which a color profile can apply
 
 
 def to_srgb(picture: Image.Image, name: str, what: str):
-    """(image, alpha, remarks) of a loaded picture that need not be upright, strip by strip."""
+    """Convert a loaded picture, upright or not, strip by strip; returns (image, alpha, remarks)."""
     width, height = picture.size
     image = Image.new("RGB", picture.size, "white")
     alpha = None
@@ -41,8 +41,8 @@ def _colors_and_alpha(
     """A picture in a mode to which its color profile can apply, and its opacity, mode L or None.
 
     Args:
-        picture: in any mode.
-        largest: its white, where its values have more than 8 bits.
+        picture: a picture in any mode.
+        largest: the value of white, if values have more than 8 bits.
     """
     alpha = None
     if largest is not None:
@@ -67,7 +67,7 @@ def _colors_and_alpha(
 
 
 def _largest_value(picture: Image.Image) -> float | None:
-    """White in a picture of 16 or 32 bits: 65535; of floating point, 1, 255 or 65535."""
+    """The value of white: 65535 with 16 or 32 bits; 1, 255 or 65535 in floating point."""
     if picture.mode == "F":
         values = np.asarray(picture)
         brightest = values[np.isfinite(values)].max(initial=0)
@@ -76,7 +76,7 @@ def _largest_value(picture: Image.Image) -> float | None:
 
 
 def _profile_transform(profile: bytes, mode: str, name: str, what: str):
-    """(transform, remarks): from a color profile to sRGB, or None and why not."""
+    """(transform, remarks): the transform from a color profile to sRGB, or None and why not."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         srgb = ImageCms.createProfile("sRGB")
@@ -88,6 +88,6 @@ def _profile_transform(profile: bytes, mode: str, name: str, what: str):
 
 
 def one_line(error: Exception) -> str:
-    """The text of an error, short and without line ends, or its type."""
+    """An error's text, short and on one line, or its type if it has none."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:200]}…"

@@ -8,6 +8,7 @@ Each file beside this one fulfills the contract for one backend, and no other fi
     allocation_failed(error)  whether an exception means that memory ran out
     float64()                 a context in which tensors of float64 exist
     eigh(matrix)              eigenvalues, smallest first, and eigenvectors, in the matrix's type
+    graded_eigh(matrix)       likewise of a graded matrix of float32
     BFLOAT16_UNITS_HELP       whether bfloat16 is the faster one on a processor with units for it
     JIT_COMPILE               whether Keras is to compile a step of training
 
@@ -29,6 +30,7 @@ __all__ = [
     "bfloat16_units_help",
     "eigh",
     "float64",
+    "graded_eigh",
     "jit_compile",
     "memory_for",
     "start",
@@ -153,6 +155,17 @@ def eigh(matrix) -> tuple:
     from keras import ops
 
     return _contract().eigh(ops.stop_gradient(matrix))
+
+
+def graded_eigh(matrix) -> tuple:
+    """As `eigh`, of a symmetric matrix, float32, whose rows and columns fall off from the first on.
+
+    Small eigenvalues are exact in relation to the rows that they come from, not only to the largest
+    eigenvalue.
+    """
+    from keras import ops
+
+    return _contract().graded_eigh(ops.stop_gradient(matrix))
 
 
 def bfloat16_units_help() -> bool:
