@@ -13,16 +13,24 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from style_transfer.arguments import Parser, add_settings, underscored
+from style_transfer.arguments import (
+    Parser,
+    add_crew,
+    add_settings,
+    choose_workers,
+    underscored,
+)
 from style_transfer.console import say
-from style_transfer.errors import InputError, RunStopped
+from style_transfer.errors import RunStopped
 from style_transfer.events import Listener
 from style_transfer.programs import run_command
 
 if TYPE_CHECKING:
     from style_transfer.gallery.album import Album
+    from style_transfer.gallery.task import Task
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -54,12 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="paint all pictures again, even if memory seems too small",
     )
-    group.add_argument(
-        "--workers", metavar="N|auto", help="processes that paint at the same time (default: 1)"
-    )
-    group.add_argument(
-        "--address", metavar="HOST:PORT|auto", help="address of a Ray cluster whose nodes paint"
-    )
+    add_crew(group, "paint")
     group.add_argument(
         "--no_journal",
         action="store_true",
@@ -111,15 +114,16 @@ def gallery(  # noqa: PLR0913 (its keywords are the user's choices)
         StopRun: a listener, or Ctrl-C, stopped it.
     """
     import neural_style_transfer as script
-    from style_transfer.gallery.album import Album, check_out, names_before
+    from style_transfer.cluster import parse_workers
+    from style_transfer.gallery.album import check_out
     from style_transfer.gallery.driver import Crew, paint
-    from style_transfer.gallery.plan import cells, find_pictures, sources
+    from style_transfer.gallery.plan import find_pictures
     from style_transfer.gallery.task import make_task
     from style_transfer.gallery.worker import Script
     from style_transfer.locking import only_process
     from style_transfer.paths import expanded
 
-    count = _workers(workers)
+    count = parse_workers(workers)
     folder = expanded(out, "OUT").absolute()
     paths = [
         find_pictures(os.fspath(photos), "PHOTOS", folder),
@@ -127,11 +131,7 @@ def gallery(  # noqa: PLR0913 (its keywords are the user's choices)
     ]
     tell = _nothing if quiet else _tell
     task = make_task(folder, preset, choices, tell, force=force, journal=journal)
-    named = [
-        sources(found, names_before(folder, what))
-        for found, what in zip(paths, ("photos", "paintings"), strict=True)
-    ]
-    album = Album.of(task, pair, cells(*named, pair))
+    album = _album(task, paths, pair)
     check_out(folder)
     functions = Script(
         script.transfer,
@@ -145,21 +145,30 @@ def gallery(  # noqa: PLR0913 (its keywords are the user's choices)
     return album
 
 
+def _album(task: "Task", paths: list[list[Path]], pair: bool) -> "Album":
+    """All cells, about whose pictures nothing is known yet.
+
+    Args:
+        task: what the cells have in common.
+        paths: of the photographs, and of the paintings.
+        pair: as for `gallery`.
+    """
+    from style_transfer.gallery.album import Album, names_before
+    from style_transfer.gallery.plan import cells, sources
+
+    named = [
+        sources(found, names_before(Path(task.out), what))
+        for found, what in zip(paths, ("photos", "paintings"), strict=True)
+    ]
+    return Album.of(task, pair, cells(*named, pair))
+
+
 def _tell(line: str, warning: bool = False) -> None:
     say(line, sys.stdout)
 
 
 def _nothing(line: str, warning: bool = False) -> None:
     pass
-
-
-def _workers(text: int | str) -> int | None:
-    """The number of workers; None for `auto`."""
-    if text == "auto":
-        return None
-    if not str(text).isdecimal() or int(text) < 1:
-        raise InputError(f"--workers: expected 1 or more, or auto. Received: {text!r}")
-    return int(text)
 
 
 def main(arguments: list[str] | None = None, objectives: Callable | None = None) -> int:
@@ -182,8 +191,7 @@ def main(arguments: list[str] | None = None, objectives: Callable | None = None)
         options["journal"] = not options.pop("no_journal", False)
         warnings.simplefilter("ignore")  # the gallery itself prints what the runs warn of
         quiet = options.pop("quiet", False)
-        # On a cluster, the number of nodes decides unless --workers is given.
-        options.setdefault("workers", "auto" if "address" in options else 1)
+        choose_workers(options)
         album = gallery(**options, quiet=quiet, on_event=on_event, objectives=objectives)
         count = len(album.entries)
         for line in failures(album):

@@ -17,13 +17,22 @@ import sys
 import warnings
 from typing import TYPE_CHECKING
 
-from style_transfer.arguments import METAVARS, Parser, add_settings, underscored, whole_number
+from style_transfer.arguments import (
+    METAVARS,
+    Parser,
+    add_crew,
+    add_settings,
+    choose_workers,
+    underscored,
+    whole_number,
+)
 from style_transfer.errors import InputError
 from style_transfer.events import Listener
 from style_transfer.programs import run_command
 from style_transfer.video.choices import APPLICABLE, ClipChoices
 
 if TYPE_CHECKING:
+    from style_transfer.settings import Settings
     from style_transfer.video.clip_record import ClipRecord
 
 
@@ -60,14 +69,7 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument("--preset", help="settings of a published system (default: default)")
     run.add_argument("--overwrite", action="store_true", help="replace an earlier clip")
     run.add_argument("--force", action="store_true", help="paint even if memory seems too small")
-    run.add_argument(
-        "--workers",
-        metavar="N|auto",
-        help="processes that paint scenes at the same time (default: 1)",
-    )
-    run.add_argument(
-        "--address", metavar="HOST:PORT|auto", help="address of a Ray cluster whose nodes paint"
-    )
+    add_crew(run, "paint scenes")
     run.add_argument("--quiet", action="store_true", help="print nothing but errors")
     add_settings(parser, APPLICABLE)
     return parser
@@ -125,15 +127,12 @@ def video(  # noqa: PLR0913 (its keywords are the user's choices)
         InputError: an argument cannot be used; nothing was painted.
         StopRun: a listener, or a signal, stopped it; the same call continues it.
     """
-    from style_transfer.presets import make_settings
-    from style_transfer.video.choices import FIXED, check_settings
+    from style_transfer.cluster import parse_workers
     from style_transfer.video.driver import Crew, paint_clip
     from style_transfer.video.opening import Order
     from style_transfer.video.outputs import check_crf, output_path
 
-    own = {name: choices.pop(name) for name in ClipChoices.__dataclass_fields__ if name in choices}
-    settings = make_settings(preset, **choices | FIXED)
-    check_settings(settings, choices)
+    settings, clip_choices = _chosen(preset, choices)
     path = output_path(out)
     check_crf(path, crf)
     paths = [styles] if isinstance(styles, str | os.PathLike) else list(styles)
@@ -143,10 +142,22 @@ def video(  # noqa: PLR0913 (its keywords are the user's choices)
         path,
         preset,
         settings,
-        ClipChoices(**own),
+        clip_choices,
     )
-    crew = Crew(make_script(), count_of(workers), address, quiet, on_event)
+    crew = Crew(make_script(), parse_workers(workers), address, quiet, on_event)
     return paint_clip(order, crew, overwrite, crf, dry_run)
+
+
+def _chosen(preset: str, choices: dict) -> "tuple[Settings, ClipChoices]":
+    """A preset's settings with the user's choices, and the choices that only clips have."""
+    from style_transfer.presets import make_settings
+    from style_transfer.video.choices import FIXED, check_settings
+
+    names = ClipChoices.__dataclass_fields__.keys()
+    others = {name: value for name, value in choices.items() if name not in names}
+    settings = make_settings(preset, **others | FIXED)
+    check_settings(settings, others)
+    return settings, ClipChoices(**{name: choices[name] for name in names if name in choices})
 
 
 def make_script():
@@ -167,15 +178,6 @@ def make_script():
         preprocessing.with_colors_of,
         preprocessing.resize,
     )
-
-
-def count_of(workers: int | str) -> int | None:
-    """The number of workers; None for `auto`."""
-    if workers == "auto":
-        return None
-    if not str(workers).isdecimal() or int(workers) < 1:
-        raise InputError(f"--workers: expected 1 or more, or auto. Received: {workers!r}")
-    return int(workers)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -200,8 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         warnings.simplefilter("ignore")  # the listener prints what the runs warn of
         quiet = options.pop("quiet", False)
-        # On a cluster, the number of nodes decides unless --workers is given.
-        options.setdefault("workers", "auto" if "address" in options else 1)
+        choose_workers(options)
         clip, *styles, out = paths
         video(clip, styles, out, quiet=quiet, on_event=on_event, **options)
 

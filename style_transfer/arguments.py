@@ -75,14 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="estimate time, memory and disk space, then exit",
     )
-    run.add_argument(
-        "--workers", metavar="N|auto", help="processes that compute tiles in parallel (default: 1)"
-    )
-    run.add_argument(
-        "--address",
-        metavar="HOST:PORT|auto",
-        help="address of a Ray cluster whose nodes compute tiles",
-    )
+    add_crew(run, "compute tiles")
     run.add_argument("--quiet", action="store_true", help="print nothing but errors")
     add_settings(parser)
     return parser
@@ -120,6 +113,29 @@ def add_settings(
         )
 
 
+def add_crew(group: argparse._ActionsContainer, work: str) -> None:
+    """Add `--workers` and `--address`, which `cluster.Workers` takes.
+
+    Args:
+        group: the parser, or the group of it, that gets the options.
+        work: what the processes do, such as `compute tiles`.
+    """
+    group.add_argument(
+        "--workers", metavar="N|auto", help=f"processes that {work} in parallel (default: 1)"
+    )
+    group.add_argument(
+        "--address",
+        metavar="HOST:PORT|auto",
+        help=f"address of a Ray cluster whose nodes {work}; needs requirements-cluster.txt",
+    )
+
+
+def choose_workers(options: dict) -> None:
+    """On a cluster, let the number of nodes decide unless `--workers` is given."""
+    if "address" in options:
+        options.setdefault("workers", "auto")
+
+
 def whole_number(text: str) -> int:
     """`text` as a whole number, 0 or more."""
     if not text.isdecimal() or len(text) > 9:
@@ -146,8 +162,7 @@ def parse(arguments: list[str] | None = None) -> tuple[str, dict]:
     if options.get("preset") == "list":
         return "list", {}
     command = "estimate" if options.pop("dry_run", False) else "transfer"
-    if "address" in options:  # unless --workers is given, the number of nodes decides
-        options.setdefault("workers", "auto")
+    choose_workers(options)
     if "resume" in options:
         if command == "estimate":
             raise InputError("--dry_run: expected without --resume. Received: both")

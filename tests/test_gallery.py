@@ -181,7 +181,10 @@ def test_pictures_on_the_way_are_removed(folders):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--workers", "0"], "--workers: expected 1 or more, or auto. Received: '0'"),
+        (
+            ["--workers", "0"],
+            "--workers: expected a number from 1 to 100,000, or auto. Received: '0'",
+        ),
         (["--content_mask", "m.png", "--style_mask", "n.png"], "--content_mask: expected none"),
         (["--style_blend", "1,2"], "--style_blend: expected 1 weights"),
         (["--weights", "none.npz"], "--weights: expected an existing file"),

@@ -3,7 +3,15 @@
 import argparse
 import dataclasses
 
-from style_transfer.arguments import METAVARS, Parser, add_settings, underscored
+from style_transfer.arguments import (
+    METAVARS,
+    Parser,
+    add_crew,
+    add_settings,
+    choose_workers,
+    underscored,
+)
+from style_transfer.cluster import parse_workers
 from style_transfer.errors import InputError
 from style_transfer.feedforward.choices import APPLICABLE, MINUTES, Choices
 from style_transfer.runs.files import SUFFIXES
@@ -47,8 +55,9 @@ def parse(arguments: list[str]) -> tuple[str, dict]:
         options |= {"styles": styles, "photos": photos, "model": model}
     elif what == "apply":
         model, *pictures, out = _checked(paths, "MODEL PHOTO OUT")
-        workers = options.get("workers", "auto" if "address" in options else "1")
-        options |= {"model": model, "photos": pictures, "out": out, "workers": _workers(workers)}
+        choose_workers(options)
+        workers = parse_workers(options.get("workers", 1))
+        options |= {"model": model, "photos": pictures, "out": out, "workers": workers}
     else:
         options |= dict(zip(("model", "out"), _checked(paths, "MODEL OUT", most=2), strict=True))
     return what, options
@@ -110,9 +119,7 @@ def _add_apply(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="|".join(SUFFIXES), choices=list(SUFFIXES), help=text)
     text = "GiB of memory to use at most (default: half of what there is)"
     parser.add_argument("--memory", metavar="GIB", help=text)
-    text = "processes that paint at the same time (default: 1); needs requirements-cluster.txt"
-    parser.add_argument("--workers", metavar="N|auto", help=text)
-    parser.add_argument("--address", metavar="HOST:PORT|auto", help="of a Ray cluster")
+    add_crew(parser, "paint")
     parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
@@ -135,12 +142,3 @@ def _checked(paths: list[str], names: str, most: int | None = None) -> list[str]
     if not len(names.split()) <= len(paths) <= (most or len(paths)):
         raise InputError(f"{names}: expected these paths. Received: {' '.join(paths) or 'nothing'}")
     return paths
-
-
-def _workers(text: str) -> int | None:
-    """The number of workers; None for `auto`."""
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"--workers: expected 1 or more, or auto. Received: {text!r}")
-    return int(text)
