@@ -24,6 +24,8 @@ from style_transfer.errors import RunStopped
 from style_transfer.programs import run_command
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from style_transfer.feedforward.about import About
@@ -76,9 +78,7 @@ def train(
     from style_transfer.gallery.plan import find_pictures
     from style_transfer.inputs import listed
     from style_transfer.parsing import parse_blend
-    from style_transfer.paths import existing_file
     from style_transfer.pictures import load_picture
-    from style_transfer.runs.opening import FILTER_SOURCES
     from style_transfer.runs.record import PictureFile
 
     mine, settings = split(choices)
@@ -87,11 +87,7 @@ def train(
     parse_blend(settings.style_blend, len(pictures))
     paths = find_pictures(os.fspath(photos), "PHOTOS", files.state)
     paths = [path for path in paths if path != files.preview]
-    inputs = [("STYLE", existing_file(p.path, "STYLE")) for p in pictures if p.path]
-    inputs += [("PHOTOS", path) for path in paths]
-    if settings.weights not in FILTER_SOURCES:
-        inputs.append(("--weights", existing_file(settings.weights, "--weights")))
-    check_free(files, inputs, overwrite)
+    check_free(files, _inputs(pictures, paths, settings.weights), overwrite)
     to_learn, to_watch = held_out(paths)
     record = TrainingRecord(
         settings,
@@ -103,6 +99,18 @@ def train(
     with locked(files), nullcontext() if quiet else TrainingConsole() as console:
         listeners = [console or warn, *([on_event] if on_event else [])]
         return _trained(files, record, (pictures, to_learn, to_watch), overwrite, listeners)
+
+
+def _inputs(pictures: "list[Picture]", photos: "list[Path]", weights: str) -> list:
+    """The files that a training reads: (name of the argument, path)."""
+    from style_transfer.paths import existing_file
+    from style_transfer.runs.opening import FILTER_SOURCES
+
+    inputs = [("STYLE", existing_file(p.path, "STYLE")) for p in pictures if p.path]
+    inputs += [("PHOTOS", path) for path in photos]
+    if weights not in FILTER_SOURCES:
+        inputs.append(("--weights", existing_file(weights, "--weights")))
+    return inputs
 
 
 def _trained(files, record, pictures, overwrite: bool, listeners) -> "About":
@@ -246,9 +254,10 @@ def export(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns an `ExitCode`."""
-    from style_transfer.feedforward.arguments import parse
 
     def command(on_event: Callable) -> None:
+        from style_transfer.feedforward.arguments import parse
+
         what, options = parse(sys.argv[1:] if arguments is None else arguments)
         if options["quiet"]:
             warnings.simplefilter("ignore")

@@ -34,7 +34,10 @@ try:
     from benchmarks import common
     from benchmarks.light import imagenet_path, make_inputs
 except ModuleNotFoundError:
-    import not_installed  # noqa: F401 (ends the process)
+    if __package__:
+        import benchmarks.not_installed  # noqa: F401
+    else:
+        import not_installed  # noqa: F401 (either ends the process)
 
 from style_transfer.arguments import Parser, underscored
 from style_transfer.console import say

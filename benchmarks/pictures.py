@@ -18,13 +18,16 @@ import time
 from pathlib import Path
 
 try:
+    import numpy as np
+    from PIL import Image, ImageDraw
+    from scipy.ndimage import convolve, gaussian_filter, uniform_filter
+
     from neural_style_transfer import transfer
 except ModuleNotFoundError:
-    import not_installed  # noqa: F401 (ends the process)
-
-import numpy as np
-from PIL import Image, ImageDraw
-from scipy.ndimage import convolve, gaussian_filter, uniform_filter
+    if __package__:
+        import benchmarks.not_installed  # noqa: F401
+    else:
+        import not_installed  # noqa: F401 (either ends the process)
 
 from style_transfer.errors import InputError
 

@@ -20,7 +20,10 @@ from pathlib import Path
 try:
     from benchmarks import common
 except ModuleNotFoundError:
-    import not_installed  # noqa: F401 (ends the process)
+    if __package__:
+        import benchmarks.not_installed  # noqa: F401
+    else:
+        import not_installed  # noqa: F401 (either ends the process)
 
 import numpy as np
 

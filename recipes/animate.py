@@ -18,12 +18,15 @@ from fractions import Fraction
 from pathlib import Path
 
 try:
+    import numpy as np
+    from PIL import Image
+
     from recipes.command import underscored
 except ModuleNotFoundError:
-    import not_installed  # noqa: F401 (ends the process)
-
-import numpy as np
-from PIL import Image
+    if __package__:
+        import recipes.not_installed  # noqa: F401
+    else:
+        import not_installed  # noqa: F401 (either ends the process)
 
 from neural_style_transfer import make_render, transfer, vgg_objectives
 from preprocessing import resize

@@ -9,12 +9,15 @@ colors; a color of CONTENT_MASK must be in STYLE_MASK too. PREFIX.png is the pai
 import sys
 
 try:
+    from preprocessing import size_for
     from recipes.command import Recipe, run_recipe
 except ModuleNotFoundError:
-    import not_installed  # noqa: F401 (ends the process)
+    if __package__:
+        import recipes.not_installed  # noqa: F401
+    else:
+        import not_installed  # noqa: F401 (either ends the process)
 
 from neural_style_transfer import transfer
-from preprocessing import size_for
 from style_transfer.pictures import load_picture
 from style_transfer.presets import make_settings
 

@@ -9,16 +9,19 @@ distance, mean of red, green and blue, in levels). PREFIX.png shows the source, 
 
 import sys
 
-import numpy as np
-from PIL import Image
-from scipy.stats import wasserstein_distance
-
 try:
+    import numpy as np
+    from PIL import Image
+    from scipy.stats import wasserstein_distance
+
     from recipes.cells import paint_cells
     from recipes.command import WORKERS, Recipe, run_recipe
     from recipes.sheet import check_sheet, make_sheet, save_sheet
 except ModuleNotFoundError:
-    import not_installed  # noqa: F401 (ends the process)
+    if __package__:
+        import recipes.not_installed  # noqa: F401
+    else:
+        import not_installed  # noqa: F401 (either ends the process)
 
 from preprocessing import resize, style_size
 from style_transfer.console import say

@@ -12,7 +12,10 @@ try:
     from recipes.command import WORKERS, Recipe, run_recipe
     from recipes.sheet import check_sheet, make_sheet, save_sheet
 except ModuleNotFoundError:
-    import not_installed  # noqa: F401 (ends the process)
+    if __package__:
+        import recipes.not_installed  # noqa: F401
+    else:
+        import not_installed  # noqa: F401 (either ends the process)
 
 from style_transfer.errors import InputError
 

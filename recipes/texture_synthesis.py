@@ -11,7 +11,10 @@ import sys
 try:
     from recipes.command import Recipe, run_recipe
 except ModuleNotFoundError:
-    import not_installed  # noqa: F401 (ends the process)
+    if __package__:
+        import recipes.not_installed  # noqa: F401
+    else:
+        import not_installed  # noqa: F401 (either ends the process)
 
 from neural_style_transfer import transfer
 

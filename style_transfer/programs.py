@@ -14,6 +14,11 @@ from style_transfer.errors import ExitCode, InputError, RunStopped
 from style_transfer.events import Event, Listener, RunBegun, StopRun
 from style_transfer.signals import Signals, interrupting, stopping
 
+OWN_MODULES = {
+    *("style_transfer", "neural_style_transfer", "evaluator", "preprocessing", "compare"),
+    *("gallery", "fast_style_transfer", "video", "studio", "recipes", "benchmarks"),
+}
+
 
 def run_command(
     program: str, command: Callable[[Listener], object], way_on: str | None = None
@@ -73,6 +78,12 @@ def _ended(
         except InputError as error:
             tell(f"error: {error}", stopped=False)
             return ExitCode.INPUT
+        except ImportError as error:
+            fault = _fault_of_package(error)
+            if fault is None:
+                raise
+            tell(f"error: {fault}", stopped=False)
+            return ExitCode.INPUT
         except KeyboardInterrupt:
             tell("stopped")
             return ExitCode(128 + (signals.number or signal.SIGINT))
@@ -85,6 +96,18 @@ def _ended(
         finally:
             flush_or_give_up()
     return ExitCode.DONE
+
+
+def _fault_of_package(error: ImportError) -> str | None:
+    """A package that is missing or damaged, in a line; None where a module of ours is at fault."""
+    package = (error.name or "").split(".")[0]
+    if package in OWN_MODULES:
+        return None
+    reason = " ".join(str(error).split())[:300]
+    return (
+        f"{package or 'packages'}: expected an installation that can be imported, as by pip "
+        f"install -r requirements.txt. Received: {reason}"
+    )
 
 
 def _way_on(begun: list[RunBegun]) -> str:

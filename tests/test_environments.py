@@ -22,6 +22,8 @@ NAMES = [
     "setsid",
     "sysconf",
 ]
+SIGNALS = ["SIGALRM", "SIGCHLD", "SIGCONT", "SIGHUP", "SIGKILL", "SIGPIPE", "SIGTSTP", "SIGUSR1"]
+SIGNALS += ["SIGQUIT", "SIGWINCH", "alarm", "pthread_sigmask", "setitimer", "siginterrupt"]
 MODULES = ["fcntl", "grp", "pwd", "resource", "termios"]
 PRELUDE = """
 import os, runpy, signal, sys
@@ -31,6 +33,9 @@ import asyncio, multiprocessing, shutil, subprocess, tarfile, tempfile  # these 
 for name in names:
     if hasattr(os, name):
         delattr(os, name)
+for name in {signals}:
+    if hasattr(signal, name):
+        delattr(signal, name)
 for name in modules:
     sys.modules[name] = None
 sys.path.insert(0, os.path.dirname(script))
@@ -43,7 +48,9 @@ LIBRARIES = (
 
 def run(arguments, cwd, imports="", **options):
     script = str(FOLDER / "neural_style_transfer.py")
-    prelude = PRELUDE.format(names=NAMES, modules=MODULES, script=script, imports=imports)
+    prelude = PRELUDE.format(
+        names=NAMES, signals=SIGNALS, modules=MODULES, script=script, imports=imports
+    )
     return subprocess.run(
         [sys.executable, "-c", prelude, *arguments],
         cwd=cwd,
@@ -94,3 +101,67 @@ def test_scripts_answer_from_any_folder(script, tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: ")
+
+
+def without(package: str, script: str, *arguments: str, cwd) -> subprocess.CompletedProcess:
+    """Run a script where a package is missing, as in a clone without its requirements."""
+    program = (
+        "import runpy, sys; sys.path[:0] = sys.argv[1].split(); sys.modules[sys.argv[2]] = None; "
+        "sys.argv = sys.argv[3:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    folders = f"{(FOLDER / script).parent} {FOLDER}"
+    return subprocess.run(
+        [sys.executable, "-c", program, folders, package, str(FOLDER / script), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+@pytest.mark.parametrize(
+    "package, script",
+    [
+        ("numpy", "neural_style_transfer.py"),
+        ("PIL", "neural_style_transfer.py"),
+        ("scipy", "neural_style_transfer.py"),
+        ("keras", "neural_style_transfer.py"),
+        ("ml_dtypes", "neural_style_transfer.py"),
+        ("PIL", "gallery.py"),
+        ("numpy", "fast_style_transfer.py"),
+        ("numpy", "compare.py"),
+        ("numpy", "recipes/weight_grid.py"),
+        ("numpy", "recipes/animate.py"),
+        ("numpy", "benchmarks/scaling.py"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named_in_one_line(
+    package, script, base, style, tmp_path
+):
+    arguments = {
+        "gallery.py": [base, style, "out"],
+        "fast_style_transfer.py": ["apply", "network.keras", base, "out"],
+        "benchmarks/scaling.py": ["--quick"],
+    }
+    done = without(package, script, *arguments.get(script, [base, style, "p"]), cwd=tmp_path)
+    line = done.stderr.splitlines()
+    assert done.returncode == 2 and len(line) == 1, done.stderr
+    assert line[0].startswith(f"{Path(script).name}: error: ") and package in line[0]
+
+
+def test_a_damaged_installation_is_told_in_one_line(base, style, tmp_path):
+    folder = tmp_path / "site" / "keras"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(
+        "raise ImportError('DLL load failed while importing _core:\\nno such module')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "neural_style_transfer.py"), base, style, "p"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(folder.parent)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "keras: expected an installation" in done.stderr and "DLL load failed" in done.stderr

@@ -68,36 +68,37 @@ def _import_keras() -> str:
             keras.ops.zeros((), dtype="float32")  # devices are looked for at the first tensor
             return backend
     except Exception as error:
-        fault = _fault_of_installation(error)
-        if fault is None:
-            raise
-        raise InputError(fault) from error
+        raise InputError(_fault_of_installation(error)) from error
     raise InputError(_backend_expected(backend))
 
 
-def _fault_of_installation(error: Exception) -> str | None:
-    """What is wrong with the user's installation, in one line; None where it is something else."""
+def _fault_of_installation(error: Exception) -> str:
+    """What is wrong with the user's installation, in one line."""
     config = sys.modules.get("keras.src.backend.config")
     backend = getattr(config, "_BACKEND", None)
+    reason = " ".join(f"{error}".split())
     if isinstance(error, ModuleNotFoundError) and error.name:
         missing = error.name.split(".")[0]
-        if missing == "keras":
-            return f"keras: expected version 3, installed. Received: {error}"
-        if missing not in (*BACKENDS, "jaxlib"):
-            return None
-        return _backend_expected(backend or missing)  # Keras may need it before its settings
-    if "backend" in str(error) and backend is not None and backend not in BACKENDS:
+        if missing in (*BACKENDS, "jaxlib"):
+            return _backend_expected(backend or missing)  # Keras may need it before its settings
+        expected = "version 3, installed" if missing == "keras" else "to be installed"
+        return f"{missing}: expected {expected}. Received: {reason}"
+    if "backend" in reason and backend is not None and backend not in BACKENDS:
         return _backend_expected(backend)
-    if _raised_in(error, ("backend", "config.py")):
-        reason = " ".join(f"{error}".split()) or _content_of_configuration()
-        for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
-            if not os.environ.get(name, "0").strip().isdecimal():
-                return f"{name}: expected a whole number. Received: {os.environ[name]!r}"
+    # Libraries that do not fit the machine or each other fail to import, each in a way of its own.
+    if isinstance(error, ImportError) or not _raised_in(error, ("backend", "config.py")):
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
         return (
-            f"{_configuration_file()}: expected a configuration of Keras that can be read. "
-            f"Received: {reason}"
+            f"{backend or 'keras'}: expected an installation that can be imported. "
+            f"Received: {kind}{reason}"
         )
-    return None
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+        if not os.environ.get(name, "0").strip().isdecimal():
+            return f"{name}: expected a whole number. Received: {os.environ[name]!r}"
+    return (
+        f"{_configuration_file()}: expected a configuration of Keras that can be read. "
+        f"Received: {reason or _content_of_configuration()}"
+    )
 
 
 def _content_of_configuration() -> str:
@@ -169,7 +170,7 @@ def _captured_stderr() -> Iterator[None]:
     """Hold back what libraries write to standard error, below Python as well.
 
     TensorFlow's notes on its build come before any setting of log levels counts. They are shown
-    where an import fails for no reason that an InputError tells. Where there is no standard error
+    where an import ends in anything but an InputError. Where there is no standard error
     to capture (pythonw, a closed descriptor), all goes on without.
     """
     with contextlib.ExitStack() as stack:
