@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from rich.filesize import decimal
+
 from style_transfer.errors import InputError
 from style_transfer.grid import Grid
 from style_transfer.memory import content_bytes
@@ -89,12 +91,12 @@ def disk_line(record: Record, files: RunFiles, journal: bool) -> str | None:
     written = [*files.images().values(), *files.pictures().values(), *files.journals]
     there = sum(path.stat().st_size for path in written if path.is_file())
     free = free_disk(folder)
-    numbers = f"{needed / 1e9:.1f} GB of disk in {str(folder)!r}"
+    numbers = f"{decimal(needed)} of disk in {str(folder)!r}"
     if needed > free + there:
         raise InputError(
             f"PREFIX: expected a disk with room: the run needs about {numbers}. "
-            f"Received: {(free + there) / 1e9:.1f} GB"
+            f"Received: {decimal(free + there)}"
         )
     if needed < WORTH_TELLING:
         return None
-    return f"Needs at most {numbers}, where {(free + there) / 1e9:.1f} GB are free."
+    return f"Needs at most {numbers}, where {decimal(free + there)} are free."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.filesize import decimal
 
 from style_transfer.backends import start
 from style_transfer.console import duration, say
@@ -91,8 +92,8 @@ def told(settings: Settings, inputs: Inputs, files: RunFiles, journal: bool) -> 
     say(f"Time: about {duration(total)}, at {megapixel:.1f} s per megapixel", sys.stdout)
     room = f" of {usable / GIB:.1f}" if usable else ""
     say(f"Memory: about {memory / GIB:.1f} GiB{room}", sys.stdout)
-    free = f"{free_disk(folder) / 1e9:.1f} GB are free"
-    say(f"Disk: at most {disk / 1e9:.2f} GB in {str(folder)!r}, where {free}", sys.stdout)
+    free = f"{decimal(free_disk(folder))} are free"
+    say(f"Disk: at most {decimal(disk)} in {str(folder)!r}, where {free}", sys.stdout)
     return {"seconds": total, "memory": memory, "disk": disk}
 
 
