@@ -1,4 +1,4 @@
-"""Choices that are written as text: layers with weights, sizes, shares, blends."""
+"""Parses choices that are written as text: layers with loss weights, sizes, shares, blends."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from style_transfer.errors import InputError
 from style_transfer.vgg import layer_names
 
 STEP = 2**0.5  # between automatic sizes
-LARGEST_SIDE = 1_000_000  # pixels; more is a slip of the keyboard
+LARGEST_SIDE = 1_000_000  # pixels; more must be a typing error
 LARGEST_SHEET = 10_000  # inches; likewise
-SMALLEST_SIDE = 16  # pixels; a smaller picture has nothing to repaint, and is mostly a mistake
+SMALLEST_SIDE = 16  # pixels; a smaller picture has nothing to repaint, and is usually a mistake
 
 
 class LayerChoices(Protocol):
-    """Settings, as far as they say which layers a loss looks at."""
+    """The part of `Settings` that determines which layers a loss uses."""
 
     @property
     def network(self) -> str: ...
@@ -29,18 +29,18 @@ class LayerChoices(Protocol):
 
 
 def parse_layers(settings: LayerChoices, name: str) -> dict[str, float]:
-    """Layers of one loss with their weights.
+    """The layers of one loss with their loss weights.
 
     Args:
         settings: the run's settings.
-        name: `content_layers` or `style_layers`, text such as `block1_conv1,block2_conv1:0.5`.
+        name: a field such as `content_layers`, whose text is like `block1_conv1,block2_conv1:0.5`.
 
     Returns:
-        Weight by layer name. A layer without a weight gets 1 / (number of layers), as the
-        original's style layers do.
+        Loss weight by layer name. A layer without one gets 1 / (number of layers), like the
+        original's style layers.
 
     Raises:
-        InputError: an unknown or repeated layer, or a weight that is not a number above 0.
+        InputError: a layer is unknown or repeated, or a loss weight is not a number above 0.
     """
     text = getattr(settings, name)
     known = layer_names(settings.network)
@@ -62,7 +62,7 @@ def parse_layers(settings: LayerChoices, name: str) -> dict[str, float]:
 
 
 def layers_in_use(settings: LayerChoices) -> list[str]:
-    """Names of all layers that a loss looks at, from the picture inwards."""
+    """Names of all layers that a loss uses, in the network's order."""
     layers = set(parse_layers(settings, "content_layers"))
     for part in style_parts(settings).values():
         layers |= set(part)
@@ -70,7 +70,7 @@ def layers_in_use(settings: LayerChoices) -> list[str]:
 
 
 def style_parts(settings: LayerChoices) -> dict[str, dict[str, float]]:
-    """The parts of the style loss: weight by layer, by what they compare (`gram`, …)."""
+    """The parts of the style loss: loss weight by layer, by kind (`gram`, …)."""
     parts = {}
     for kind in settings.style_loss.split("+"):
         parts[kind] = parse_layers(settings, "style_layers")
@@ -81,10 +81,10 @@ def style_parts(settings: LayerChoices) -> dict[str, dict[str, float]]:
 
 
 def parse_size(text: str) -> int | None:
-    """The long side that `--size` asks for, in pixels; None for no size or the content's own.
+    """The long side given by `--size`, in pixels; None for no size or the content's own.
 
     Raises:
-        InputError: neither `content` nor a whole number of at least 16.
+        InputError: `text` is neither `content` nor a whole number of at least 16.
     """
     if text in ("", "content"):
         return None
@@ -98,10 +98,10 @@ def parse_size(text: str) -> int | None:
 
 
 def parse_sheet(text: str) -> tuple[float, float] | None:
-    """(width, height) in inches of the sheet that `--print` asks for; None for none.
+    """(width, height) in inches of the sheet given by `--print`; None without one.
 
     Raises:
-        InputError: not two lengths and a unit, `36x27in` or `91x69cm`.
+        InputError: `text` is not two lengths and a unit, like `36x27in` or `91x69cm`.
     """
     if not text:
         return None
@@ -111,17 +111,17 @@ def parse_sheet(text: str) -> tuple[float, float] | None:
     width, height = (float(found[1]) / unit, float(found[2]) / unit) if found else (0.0, 0.0)
     if not (min(width, height) > 0 and max(width, height) <= LARGEST_SHEET):
         raise InputError(
-            "--print: expected the width and height of a sheet, 36x27in or 91x69cm. "
-            f"Received: {text!r}"
+            "--print: expected the width and height of a sheet, 36x27in or 91x69cm, each above 0 "
+            f"and at most {LARGEST_SHEET:,} inches. Received: {text!r}"
         )
     return width, height
 
 
 def automatic_step(text: str) -> float | None:
-    """The factor between automatic sizes, from `auto` or `auto:1.75`; None for sizes given.
+    """The factor between automatic sizes, from `auto` or `auto:1.75`; None if sizes are given.
 
     Raises:
-        InputError: no number of at least 1.1.
+        InputError: the factor is not a number of at least 1.1.
     """
     name, _, factor = text.partition(":")
     if name.strip() != "auto":
@@ -136,7 +136,7 @@ def parse_scales(text: str) -> list[tuple[float, float]]:
     """Pairs of (fraction of the height, share of the iterations) from text like `0.25:1,1:3`.
 
     Raises:
-        InputError: fractions that are not increasing, above 1 or not ending at 1.
+        InputError: the fractions are not increasing, or do not end at 1.
     """
     pairs = []
     for part in text.split(","):
@@ -149,10 +149,14 @@ def parse_scales(text: str) -> list[tuple[float, float]]:
 
 
 def parse_blend(text: str, styles: int) -> list[float]:
-    """Weights of the style pictures, scaled to sum 1; equal where `text` is empty.
+    """Shares of the style pictures, which sum to 1; equal if `text` is empty.
+
+    Args:
+        text: their loss weights, such as `0.7,0.3`.
+        styles: the number of style pictures.
 
     Raises:
-        InputError: not one weight a picture, or a weight that is not a number above 0.
+        InputError: there is not one loss weight per picture, or one is not a number above 0.
     """
     if not text:
         return [1 / styles] * styles
@@ -166,7 +170,7 @@ def parse_blend(text: str, styles: int) -> list[float]:
 
 
 def positive(text: str, option: str) -> float:
-    """`text` as a number above 0, at most 1e30, or an InputError that names `option`."""
+    """`text` as a number from 1e-30 to 1e30; InputError names `option`."""
     try:
         number = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The published systems as named settings, and settings made from them."""
+"""Published systems as named settings, and settings made from them."""
 
 import dataclasses
 import difflib
@@ -7,8 +7,9 @@ from typing import Any
 from style_transfer.errors import InputError, shown
 from style_transfer.settings import INITS, Settings
 
-# With `auto_weights`: each term's gradient relative to that of the style, as seen on seven pairs.
-# The Gram loss's falls by much more than the others' on the way, hence its share at the start.
+# With `auto_weights`: each term's gradient relative to that of the style, found on seven pairs. The
+# Gram loss's gradient falls by much more than the others' during a run, so its share at the start
+# is large.
 AUTO_SHARES = {"content_weight": 0.06, "style_weight": 1.0, "tv_weight": 0.003}
 # The default of version 1: the content at one deep layer, two or three sizes.
 _GRAM = {
@@ -17,7 +18,7 @@ _GRAM = {
     "scales": "auto:1.75",
     "iter": 4,
 }
-# Keras 1.1 and 2.3, examples/neural_style_transfer.py: what both versions share.
+# Keras 1.1 and 2.3, examples/neural_style_transfer.py: the settings that both versions share.
 _KERAS = {
     **_GRAM,
     "iter": 10,
@@ -31,7 +32,7 @@ _KERAS = {
     "pooling": "max",
     "precision": "float32",
 }
-# What the other published systems share: one size, pixels, no smoothing.
+# Settings that the other published systems share: one size, plain pixels, no smoothing.
 _SINGLE_SIZE = {
     **_GRAM,
     "scales": "1",
@@ -77,7 +78,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "clip": True,
         "iter": 15,
     },
-    # arXiv 1701.08893: an image pyramid, Gram and histogram losses, weights found by gradients.
+    # arXiv 1701.08893: an image pyramid, Gram and histogram losses, loss weights from gradients.
     "histogram": {
         **_GRAM,
         **AUTO_SHARES,
@@ -88,14 +89,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def make_settings(preset: str = "default", **choices) -> Settings:
-    """Settings of a preset with some choices made differently.
+    """The settings of a preset, with some choices changed.
 
     Args:
         preset: a key of `PRESETS`.
         **choices: fields of `Settings`; each overrides the preset's value.
 
     Raises:
-        InputError: an unknown preset or choice, or a value that is not admissible.
+        InputError: a preset or choice is unknown, or a value is not allowed.
     """
     if not isinstance(preset, str) or preset not in PRESETS:
         raise InputError(
@@ -121,10 +122,10 @@ def make_settings(preset: str = "default", **choices) -> Settings:
 
 
 def with_choices(settings: Settings, choices: dict) -> Settings:
-    """The settings of a run that is resumed with some choices made differently.
+    """The settings of a run that is resumed with some choices changed.
 
     Raises:
-        InputError: an unknown choice, or a value that is not admissible.
+        InputError: a choice is unknown, or a value is not allowed.
     """
     implied = AUTO_SHARES if choices.get("auto_weights") and not settings.auto_weights else {}
     return _replaced(settings, implied | choices)

@@ -310,6 +310,7 @@ _LARGEST = {
     "dpi": 65_535,  # JPEG's largest
     "quality": 100,
     "preview": LARGEST_SIDE,
+    "memory": 1_000_000,  # GiB
 }
 
 
@@ -349,13 +350,14 @@ def parse_tile(text: str) -> int | None:
     """The side of a tile in pixels, 0 for whole pictures; None for `auto`.
 
     Raises:
-        InputError: `text` is something else, or a side below SMALLEST_TILE.
+        InputError: `text` is something else, or a side below SMALLEST_TILE or above LARGEST_SIDE.
     """
     if text == "auto":
         return None
-    if not (text.isascii() and text.isdecimal()) or 0 < int(text) < SMALLEST_TILE:
+    side = int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else -1
+    if side and not SMALLEST_TILE <= side <= LARGEST_SIDE:
         raise InputError(
-            f"--tile: expected auto, 0, or a side of at least {SMALLEST_TILE} pixels. "
-            f"Received: {text!r}"
+            f"--tile: expected auto, 0, or a side of {SMALLEST_TILE} to {LARGEST_SIDE:,} pixels. "
+            f"Received: {shown(text)}"
         )
-    return int(text)
+    return side

@@ -1,7 +1,7 @@
-"""What a combination image is compared with, and the losses of one layer.
+"""The targets with which a combination image is compared, and the losses of one layer.
 
-Targets are computed once for a content or style image at a size. `layer_losses` is the loss itself,
-layer by layer: whole pictures, tiles and the training of style networks share it.
+Targets are computed once per content or style image and size. `layer_losses` is the loss itself,
+layer by layer; whole pictures, tiles and the training of style networks share it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from style_transfer.settings import Settings
 if TYPE_CHECKING:
     from style_transfer.network import FeatureExtractor
 
-# A region is known by its color in the masks; None is the whole picture, where there are no masks.
+# A region is identified by its color in the masks; None is the whole picture, without masks.
 Region = tuple[int, int, int] | None
 Masks = dict[Region, np.ndarray]  # bool (H, W), by region
 
@@ -38,7 +38,7 @@ class ContentTargets:
 
 
 class Place(NamedTuple):
-    """Where a statistic of a style belongs."""
+    """The region, kind of loss and layer of a style's statistic."""
 
     region: Region
     kind: str  # a key of `losses.STYLE_LOSSES`
@@ -50,7 +50,7 @@ class StyleTargets:
     """Statistics of one style image's features.
 
     Attributes:
-        statistics: by place. None is there for a region that has no position at the layer.
+        statistics: statistics by place; None for a region without a position at the layer.
     """
 
     statistics: dict[Place, Any] = field(default_factory=dict)
@@ -58,14 +58,14 @@ class StyleTargets:
 
 @dataclass(frozen=True)
 class Targets:
-    """All that a combination image of one size is compared with.
+    """All targets with which a combination image of one size is compared.
 
     Attributes:
         images: the content image, float32 (1, H, W, 3), BGR minus mean, then the style images.
-        content: of the content image; None where targets come from the rows of a batch.
-        styles: of each style image; none likewise.
-        regions: of the content image, each of which has a style loss of its own; empty for one
-            style loss of the whole picture.
+        content: the content image's targets; None if targets come from the rows of a batch.
+        styles: the targets of each style image; none likewise.
+        regions: the content image's regions, each with its own style loss; empty for one style loss
+            of the whole picture.
     """
 
     images: tuple[np.ndarray, ...]
@@ -88,15 +88,15 @@ def make_targets(
     """Targets at one size.
 
     Args:
-        network: gives features for all layers that `settings` names.
+        network: computes the features of all layers that `settings` names.
         images: content image, then style images, float32 (1, H, W, 3), BGR minus mean. Style images
-            have any size; with `targets="batch"` the content's.
+            may have any size; with `targets="batch"`, the content's.
         settings: layers and kinds of losses, and whether targets are computed here (`cached`) or at
             each evaluation (`batch`).
         masks: regions of each image, in the same order.
 
     Raises:
-        OutOfMemory: the backend cannot allocate what the features need.
+        OutOfMemory: the backend cannot allocate the features.
     """
     if settings.targets == "batch":
         return Targets(tuple(images))
@@ -113,7 +113,7 @@ def make_targets(
 
 
 def shared_regions(masks: list[Masks] | None, style: int) -> Masks | None:
-    """Regions of a style image that the content image has too; None without masks."""
+    """The regions of a style image that the content image also has; None without masks."""
     if not masks:
         return None
     return {region: masks[1 + style][region] for region in masks[0] if region in masks[1 + style]}
@@ -149,7 +149,7 @@ def style_targets(
 def _statistics(
     layer: str, features, settings: Settings, region: Region = None, mask: np.ndarray | None = None
 ) -> dict[Place, Any]:
-    """What the style losses of one layer compare with, from the style image's features."""
+    """The targets of one layer's style losses, from the style image's features."""
     inside = within(features, mask)
     return {
         Place(region, kind, layer): None
@@ -171,12 +171,12 @@ def targets_of_rows(targets: Targets, layer: str, rows: list, settings: Settings
 
 
 def content_layers_in_use(settings: Settings) -> dict[str, float]:
-    """Weight by layer of the content loss; nothing where its weight is 0."""
+    """The content layers and their loss weights; empty if the content weight is 0."""
     return parse_layers(settings, "content_layers") if settings.content_weight else {}
 
 
 def style_layers_in_use(settings: Settings) -> dict[str, dict[str, float]]:
-    """Weight by layer and kind of the style loss; nothing where its weight is 0."""
+    """The style layers and their loss weights, by kind of loss; empty if the style weight is 0."""
     return style_parts(settings) if settings.style_weight else {}
 
 
@@ -187,14 +187,15 @@ def layer_losses(
     settings: Settings,
     seen_by: Callable = lambda part, features: features,
 ) -> dict[str, Any]:
-    """The parts of the loss that look at one layer, before their weights.
+    """The parts of the loss that use one layer, without their loss weights.
 
     Args:
         features: F of the combination image, (1, H, W, N), float32.
-        layer: whose they are.
-        targets: of at least this layer.
+        layer: the layer's name.
+        targets: the targets, at least those of this layer.
         settings: which losses there are, and how they are normalized.
-        seen_by: from (part's name, features) to the features that the part is computed from.
+        seen_by: takes (part's name, features) and returns the features from which the part is
+            computed.
 
     Returns:
         Scalars by name of the part, as in `objective.make_loss_weights`: `gram block1_conv1`, ….
@@ -202,7 +203,7 @@ def layer_losses(
     parts = {}
     content_layers = content_layers_in_use(settings)
     if layer in content_layers:
-        assert targets.content is not None  # wherever a content loss is asked for
+        assert targets.content is not None  # if there is a content loss
         part = f"content {layer}"
         parts[part] = losses.content_loss(
             seen_by(part, features),
@@ -218,13 +219,13 @@ def layer_losses(
 
 
 def _or_whole(regions: Masks | None) -> list[tuple[Region, np.ndarray | None]]:
-    """(region, mask) of each region; the whole picture where there are none."""
+    """(region, mask) of each region, or of the whole picture if there are none."""
     return [(None, None)] if regions is None else list(regions.items())
 
 
 def _style_loss(features, kind: str, layer: str, targets: Targets, settings: Settings):
-    """One kind of style loss at one layer: the sum over regions, and over the styles they have."""
-    loss = 0.0  # added to, even the first part: gradients are summed in the order of these sums
+    """One kind of style loss at one layer: the sum over regions and over their styles."""
+    loss = 0.0  # start with a sum even for the first part: the order of sums fixes the rounding
     for region, mask in _or_whole(targets.regions or None):
         inside = within(features, mask)
         if inside is None:
@@ -244,8 +245,8 @@ def style_losses_at(
     Args:
         place: region, kind of loss and layer.
         statistic: a function without arguments; returns the combination image's statistic there.
-        positions: how many positions the statistic is of.
-        targets: of at least this place.
+        positions: the number of positions over which the statistic is taken.
+        targets: the targets, at least those of this place.
         settings: how losses are normalized.
     """
     layers = len(style_layers_in_use(settings)[place.kind])
@@ -257,9 +258,9 @@ def style_losses_at(
 def style_shares(targets: Targets, place: Place, settings: Settings) -> list[tuple[Any, float]]:
     """(target, share of the style loss) for each style that has a statistic at a place.
 
-    Shares are those of `--style_blend`, times the region's share of the content image. A style
-    without the region, or without a position of it at this layer, hands its share on to the others;
-    where there is none, the region has no style loss and keeps its content.
+    Shares are those of `--style_blend`, times the region's share of the content image. If a style
+    does not have the region, or not a position of it at this layer, the other styles take over its
+    share. If no style does, the region has no style loss and keeps its content.
     """
     blend = parse_blend(settings.style_blend, len(targets.styles))
     found = [style.statistics.get(place) for style in targets.styles]
@@ -270,18 +271,18 @@ def style_shares(targets: Targets, place: Place, settings: Settings) -> list[tup
 
 
 def masked(image, mask: np.ndarray | None):
-    """An image with zeros, the mean color, outside a region: nothing of other regions leaks in."""
+    """An image with zeros (the mean color) outside a region, so that no other region leaks in."""
     if mask is None:
         return image
     return image * ops.convert_to_tensor(mask[None, :, :, None].astype(np.float32))
 
 
 def within(features, mask: np.ndarray | None):
-    """Features at the positions of a region as (1, M', 1, N); None where it has none.
+    """Features at the positions of a region as (1, M', 1, N); None if it has none.
 
     Args:
         features: (1, h, w, N).
-        mask: bool (H, W) at the image's size, carried to (h, w) by nearest neighbor; None: the
+        mask: bool (H, W) at the image's size, resized to (h, w) by nearest neighbor; None: the
             features as they are.
     """
     if mask is None:
@@ -293,7 +294,7 @@ def within(features, mask: np.ndarray | None):
 
 
 def mask_at(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A mask, bool (H, W), carried to a layer's (rows, columns) by nearest neighbor."""
+    """Resize a mask, bool (H, W), to a layer's (rows, columns) by nearest neighbor."""
     rows, columns = size
     row = (np.arange(rows) * 2 + 1) * mask.shape[0] // (2 * rows)
     column = (np.arange(columns) * 2 + 1) * mask.shape[1] // (2 * columns)

@@ -1,6 +1,6 @@
-"""Who computes the tiles of a picture: this process, others, or the nodes of a cluster.
+"""Which processes compute the tiles of a picture: this one, others, or a cluster's nodes.
 
-Nothing here imports Keras: another process reads this file before it starts the backend.
+Nothing here imports Keras: other processes import this file before they start the backend.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Crew:
-    """Who computes tiles; this process, unless it says otherwise.
+    """The processes that compute tiles; by default this one.
 
     Attributes:
         workers: how many processes; None: on a cluster, as `cluster.Workers` chooses.
-        address: of a Ray cluster, or None.
-        filters: of the network, for other processes.
-        precision: of the network, likewise.
+        address: the address of a Ray cluster, or None.
+        filters: the network's filters, for other processes.
+        precision: the network's precision, likewise.
     """
 
     workers: int | None = 1
@@ -43,7 +43,7 @@ class Crew:
 
 @dataclass(frozen=True)
 class RemoteTileWorker:
-    """Makes a `TileWorker` in another process, to which it goes by pickle."""
+    """Makes a `TileWorker` in another process, to which this object is sent by pickle."""
 
     crew: Crew
     settings: Settings

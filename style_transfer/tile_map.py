@@ -1,8 +1,8 @@
-"""The tiles of one size, wherever they are computed: in this process, in several, on a cluster.
+"""The tiles of one size, computed in this process, in several, or on a cluster.
 
-Each tile is asked three things: for the energy of the content's features, for what it adds to the
-sums over all positions, and for its share of the gradient. Answers come in the order of the tiles,
-so that what is added up is the same to the bit for every number of workers.
+Each tile answers three questions: the energy of the content's features, its contribution to the
+sums over all positions, and its share of the gradient. Answers come in the order of the tiles, so
+sums are the same to the bit for any number of workers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from style_transfer.tile_crew import Crew, RemoteTileWorker
 if TYPE_CHECKING:
     from style_transfer.network import FeatureExtractor
 
-# A pass forward and backward takes about as long as three forward, until both have been measured.
+# Until both passes have been measured: forward and backward takes about as long as three forward.
 PASSES = {"sums": 1, "gradient": 3}
 
 
@@ -40,10 +40,10 @@ class Tiling:
 
     Attributes:
         tile: side of a tile, in pixels.
-        folder: for the content's features of tiles that this process computes; None: the system's
-            folder for such files.
-        crew: who computes them.
-        kept: keeps the tiles of the evaluation in progress, or None.
+        folder: holds the content's features of tiles that this process computes; None: the system's
+            folder for temporary files.
+        crew: which processes compute the tiles.
+        kept: keeps the answers of the evaluation in progress, or None.
         on_pass: called with a `TilePass` after each tile.
     """
 
@@ -56,13 +56,13 @@ class Tiling:
 
 @dataclass
 class ContentFeatures:
-    """Features of the content image, tile by tile, in a file without a name; made when asked for.
+    """Features of the content image, tile by tile, in an unnamed file; computed when first needed.
 
-    They are read twice an evaluation. Computing them anew would cost two passes forward more.
+    Every evaluation reads them twice. Computing them again would cost two more forward passes.
 
     Args:
-        folder: where the file is; None: the system's folder for such files.
-        make: from a tile to its window's features, float32 (1, h, w, N), one array a layer.
+        folder: where the file is; None: the system's folder for temporary files.
+        make: returns the features of a tile's window, float32 (1, h, w, N), one array per layer.
     """
 
     folder: Path | None
@@ -71,15 +71,15 @@ class ContentFeatures:
     _places: dict[int, list[tuple[int, tuple[int, ...], type]]] = field(default_factory=dict)
 
     def of(self, tile: Tile) -> list[np.ndarray]:
-        """The features of a tile's window, float32 (1, h, w, N) a layer."""
+        """The features of a tile's window, float32 (1, h, w, N), by layer."""
         if tile.number not in self._places:
             self._places[tile.number] = [self._write(features) for features in self.make(tile)]
         return [self._read(*place) for place in self._places[tile.number]]
 
     def _write(self, features: np.ndarray) -> tuple[int, tuple[int, ...], type]:
-        """Where the file has the features now: (start, shape, type)."""
+        """Write features to the file; returns where they are: (start, shape, type)."""
         bits = np.ascontiguousarray(features, np.float32).view(np.uint32)
-        if not (bits & 0xFFFF).any():  # all that a network in bfloat16 says
+        if not (bits & 0xFFFF).any():  # a network in bfloat16 gives no more bits
             bits = (bits >> 16).astype(np.uint16)
         try:
             if self._file is None:
@@ -88,7 +88,7 @@ class ContentFeatures:
             self._file.write(bits)
             self._file.flush()
         except OSError as error:
-            raise RunStopped(f"not enough disk for the content's features: {error}") from None
+            raise RunStopped(f"not enough disk space for the content's features: {error}") from None
         return start, features.shape, bits.dtype.type
 
     def _read(self, start: int, shape: tuple[int, ...], kind: type) -> np.ndarray:
@@ -101,10 +101,10 @@ class ContentFeatures:
 
 
 class TileWorker:
-    """Computes tiles; see `TileMap` for what it is asked.
+    """Computes tiles; see `TileMap` for the questions.
 
     Args:
-        network: gives features for all layers that `settings` names.
+        network: computes the features of all layers that `settings` names.
         settings: which losses there are.
         grid: the tiles.
         regions: bool (H, W) at the picture's size; None: all of it.
@@ -131,8 +131,9 @@ class TileWorker:
         """The answer of a tile.
 
         Args:
-            item: `energy`, `sums` or `gradient`; the tile's number; its window of the image.
-            fixed: inputs of the pass that are the same for all tiles.
+            item: the question (`energy`, `sums` or `gradient`), the tile's number, and its window
+                of the image.
+            fixed: the pass's inputs that are the same for all tiles.
         """
         question, number, window = item
         tile = self.grid.tiles[number]
@@ -161,12 +162,12 @@ class TileMap:
     """Asks all tiles of one size, in order.
 
     Args:
-        network: for this process.
+        network: the network for this process.
         settings: which losses there are.
         grid: the tiles.
         regions: bool (H, W) at the picture's size; None: all of it.
         content: the content image, float32 (1, H, W, 3), BGR minus mean, of whole pixel values.
-        tiling: how.
+        tiling: how the tiles are computed.
     """
 
     def __init__(
@@ -189,12 +190,12 @@ class TileMap:
                 return worker
         else:
             make = RemoteTileWorker(crew, settings, grid, tuple(regions), pixels)
-        # Items are large and take seconds: none waits at a worker that is slow.
+        # Items are large and take seconds, so none should wait for a slow worker.
         self._team = Workers(make, crew.workers, crew.address, ahead=0)
         self._done, self._seconds = 0, dict.fromkeys(PASSES, 0.0)
 
     def begin(self, image: np.ndarray) -> None:
-        """An evaluation of an image begins: `sums` will be asked, then `gradient`."""
+        """Start an evaluation of an image: the questions will be `sums`, then `gradient`."""
         self._done = 0
         if self._tiling.kept:
             self._tiling.kept.begin(image)
@@ -206,7 +207,7 @@ class TileMap:
 
         Args:
             question: see `TileWorker`.
-            image: float32 (1, H, W, 3), of which each tile gets its window.
+            image: float32 (1, H, W, 3); each tile gets its window of it.
             fixed: see `TileWorker`.
 
         Raises:
@@ -240,7 +241,7 @@ class TileMap:
             self._tiling.kept.close()
 
     def _measured(self, question: str, seconds: float) -> None:
-        """Tiles of an evaluation take so many seconds: tell how long the rest takes."""
+        """Note how long a tile took, and report how long the rest of the evaluation will take."""
         if question not in PASSES:
             return
         self._done += 1

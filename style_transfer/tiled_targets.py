@@ -1,4 +1,4 @@
-"""What a picture in tiles is compared with: content features on disk, styles' sums by tiles."""
+"""The targets for a picture in tiles: content features on disk, styles' sums added up by tiles."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TiledTargets(Targets):
-    """What a combination image in tiles is compared with, and those who compute its tiles.
+    """The targets of a combination image in tiles, and the tiles themselves.
 
     Attributes:
         energies: ΣP² of the content's features by layer, in float64.
-        tiles: the tiles; to be closed after the last evaluation.
+        tiles: the tiles; close them after the last evaluation.
     """
 
     energies: dict[str, float] = field(default_factory=dict)
@@ -55,20 +55,20 @@ def make_tiled_targets(
     """Targets at one size, as `targets.make_targets` makes them, for `tiles.make_tiled_objective`.
 
     Args:
-        network: gives features for all layers that `settings` names.
+        network: computes the features of all layers that `settings` names.
         images: content image, then style images, float32 (1, H, W, 3), BGR minus mean. A style
-            image larger than a window is looked at in tiles.
+            image larger than a window is processed in tiles.
         settings: layers and kinds of losses.
         tiling: how tiles are computed.
         masks: regions of each image, in the same order.
 
     Returns:
-        Targets whose content features are on disk, and whose images are empty where nobody looks at
-        them again.
+        Targets whose content features are on disk, and whose images are empty unless they are used
+        again.
 
     Raises:
-        InputError: a choice that cannot be computed in tiles.
-        OutOfMemory: the backend cannot allocate what a window needs.
+        InputError: a choice cannot be computed in tiles.
+        OutOfMemory: the backend cannot allocate the memory for a window.
     """
     refuse_what_is_no_sum(settings)
     styles = tuple(
@@ -83,7 +83,7 @@ def make_tiled_targets(
     for _, found in tiles.ask("energy") if energies else []:
         for layer, energy in zip(energies, found, strict=True):
             energies[layer] += float(energy)
-    # Their sizes are all that is asked for later; only balancing starts at the content image.
+    # Later only their sizes are used, except that balancing starts at the content image.
     sizes = [np.broadcast_to(np.float32(0), image.shape) for image in images]
     if settings.auto_weights:
         sizes[0] = images[0]
@@ -93,7 +93,7 @@ def make_tiled_targets(
 
 
 def refuse_what_is_no_sum(settings: Settings) -> None:
-    """Raise InputError for losses that are no sums over positions."""
+    """Raise InputError for losses that are not sums over positions."""
     if refused := why_not_in_tiles(settings):
         raise InputError(refused)
 
@@ -120,7 +120,7 @@ def _style_targets(
 
 
 def _statistics(passes: Passes, masks: LayerMasks, image: np.ndarray, region) -> dict[Place, Any]:
-    """What the style losses compare with, from sums over a style image's tiles."""
+    """The targets of the style losses, from sums over a style image's tiles."""
     centers = {
         layer: np.zeros((1, channels_of(layer)), np.float32) for layer in passes.style_layers
     }
@@ -131,7 +131,7 @@ def _statistics(passes: Passes, masks: LayerMasks, image: np.ndarray, region) ->
             yield passes.sums(image[tile.window], fixed | masks.of(tile))
 
     sums = passes.added_up(found(), centers)
-    if any(map(passes.is_centered, centers)):  # once more, around the mean
+    if any(map(passes.is_centered, centers)):  # a second time, around the mean
         for layer, center in centers.items():
             center += sums[layer, 0].first / max(masks.positions(layer, 0), 1)
         sums = passes.added_up(found(), centers)
@@ -144,7 +144,7 @@ def _statistics(passes: Passes, masks: LayerMasks, image: np.ndarray, region) ->
 
 
 def _target(kind: str, sums: Sums, count: int):
-    """A style's target of one kind; None without a position."""
+    """A style's target of one kind; None if `count` is 0."""
     if count == 0:
         return None
     if kind == "gram":

@@ -1,9 +1,9 @@
 """The objective of a picture in tiles: loss and gradient of the whole, in the memory of a tile.
 
 Gram matrices, moments and content errors are sums over positions, so two passes over the tiles are
-enough. The first, forward, adds up the sums; the loss follows from them, and so does its gradient
-by every layer's features. The second, forward and backward, carries that to the picture. Nothing is
-blended: rounding apart, the numbers are those of the whole picture.
+enough. The first, forward only, adds up the sums. They determine the loss and its gradient with
+respect to every layer's features. The second, forward and backward, carries that gradient to the
+picture. Nothing is blended: apart from rounding, the numbers are those of the whole picture.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ def make_tiled_objective(
     settings: Settings,
     loss_weights: LossWeights | None = None,
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """The loss of a combination image and its gradient, as `objective.make_objective` gives them.
+    """The loss of a combination image and its gradient, like `objective.make_objective`.
 
     Args:
-        network: gives features for all layers that `settings` names.
-        targets: of `make_tiled_targets`.
-        settings: losses, their layers, normalization and weights.
-        loss_weights: of the parts of the loss, instead of `make_loss_weights(settings)`.
+        network: computes the features of all layers that `settings` names.
+        targets: targets from `make_tiled_targets`.
+        settings: losses, their layers, normalization and loss weights.
+        loss_weights: the loss weights of the parts, instead of `make_loss_weights(settings)`.
 
     Raises:
-        InputError: a choice that cannot be computed in tiles.
+        InputError: a choice cannot be computed in tiles.
     """
     loss = TiledLoss(network, targets, settings)
     weights = loss_weights or make_loss_weights(settings)
@@ -68,7 +68,7 @@ def make_tiled_objective(
 def balanced_loss_weights_in_tiles(
     network: FeatureExtractor, targets: TiledTargets, settings: Settings
 ) -> LossWeights:
-    """As `balance.balanced_loss_weights`, in tiles."""
+    """Like `balance.balanced_loss_weights`, but in tiles."""
     loss = TiledLoss(network, targets, settings)
     image = under_soft_noise(targets.images[0], settings.seed)
     parts, slopes = loss.parts(image)
@@ -85,7 +85,7 @@ def balanced_loss_weights_in_tiles(
 
 
 class TiledLoss:
-    """The parts of the loss of one size, in tiles; arguments as of `make_tiled_objective`."""
+    """The parts of the loss at one size, in tiles; arguments as for `make_tiled_objective`."""
 
     def __init__(self, network: FeatureExtractor, targets: TiledTargets, settings: Settings):
         refuse_what_is_no_sum(settings)
@@ -107,11 +107,11 @@ class TiledLoss:
     # The loss
 
     def parts(self, image: np.ndarray) -> tuple[dict[str, float], dict]:
-        """The parts of the loss before their weights, but for the total variation.
+        """The parts of the loss without their loss weights, except the total variation.
 
         Returns:
-            (parts, slopes): values by name, as in `objective.make_loss_weights`, and what
-            `add_gradient` needs to know of this image.
+            (parts, slopes): values by name, as in `objective.make_loss_weights`, and the
+            derivatives that `add_gradient` needs for this image.
         """
         fixed = {f"center {layer}": center for layer, center in self._centers.items()}
         found = (values for _, values in self.tiles.ask("sums", image, fixed))
@@ -127,13 +127,13 @@ class TiledLoss:
     def add_gradient(
         self, gradient: np.ndarray, image: np.ndarray, slopes: dict, weights: LossWeights
     ) -> None:
-        """Add the gradient of the weighted parts, but for the total variation, to `gradient`.
+        """Add the gradient of the weighted parts, except the total variation, to `gradient`.
 
         Args:
-            gradient: float32 (1, H, W, 3).
-            image: likewise.
-            slopes: of `parts` for this image.
-            weights: by name of the part.
+            gradient: float32 (1, H, W, 3), changed in place.
+            image: likewise, unchanged.
+            slopes: those that `parts` returned for this image.
+            weights: the loss weights by part.
         """
         if not self.passes.layers:
             return
@@ -155,7 +155,7 @@ class TiledLoss:
         return losses.content_factor(self.settings.loss_scale, energy, values, layers)
 
     def _center(self, layer: str, region) -> np.ndarray:
-        """Near the mean of the features: the mean of a style's."""
+        """A center close to the mean of the features: the mean of a style's features."""
         place = Place(region, self.passes.style_layers[layer], layer)
         for target, _ in style_shares(self.targets, place, self.settings):
             return ops.convert_to_numpy(target.mean)
@@ -164,7 +164,7 @@ class TiledLoss:
     # The total variation
 
     def variation(self, image: np.ndarray) -> tuple[float, np.ndarray]:
-        """The total variation before its weight, and its gradient, float32 (1, H, W, 3)."""
+        """The unweighted total variation and its gradient, float32 (1, H, W, 3)."""
         _, rows, columns, _ = image.shape
         relative = self.settings.loss_scale == "relative"
         value, gradient = 0.0, np.zeros_like(image)
@@ -184,7 +184,7 @@ class TiledLoss:
 
     @property
     def _rows_of_band(self) -> int:
-        """Rows of which a band has about the pixels of a tile."""
+        """The rows of a band with about as many pixels as a tile."""
         rows, columns = self.grid.tiles[0].shape
         return max(1, rows * columns // self.grid.size[1])
 
@@ -195,7 +195,7 @@ class TiledLoss:
 
 
 class _StatisticLosses:
-    """From sums over all positions to the parts of the style loss and their slopes.
+    """Turns sums over all positions into the parts of the style loss and their derivatives.
 
     Formulas and derivatives are those of losses.py, as functions of the statistics alone.
     """
@@ -212,7 +212,7 @@ class _StatisticLosses:
         self._losses = value_and_grad(self._parts)
 
     def __call__(self, sums: dict) -> tuple[dict[str, float], dict]:
-        """(parts, slopes): values, and (A (regions, N, N), b (regions, N)), by name of the part."""
+        """(parts, slopes): values, and (A (regions, N, N), b (regions, N)), by part."""
         names = [f"{kind} {layer}" for layer, kind in self.passes.style_layers.items()]
         slopes = {}
         for name, layer in zip(names, self.passes.style_layers, strict=True):
@@ -230,7 +230,7 @@ class _StatisticLosses:
             start += len(mean)
             by_second = flat[start : start + channels**2].reshape(channels, channels)
             start += channels**2
-            # d Σ⟨D, FᵀF⟩ = F (D + Dᵀ). A mean's own slope by a position is 1/M.
+            # d Σ⟨D, FᵀF⟩ = F (D + Dᵀ). The derivative of a mean by a position is 1/M.
             maps[index] = by_second + by_second.T
             if len(mean):
                 maps[index] /= self.masks.positions(place.layer, index)
@@ -239,7 +239,7 @@ class _StatisticLosses:
         return dict(zip(names, map(float, values), strict=True)), slopes
 
     def _statistic(self, sums: dict, index: int, place: Place) -> tuple[np.ndarray, np.ndarray]:
-        """(mean or nothing, covariance or Gram matrix), float64."""
+        """(mean or an empty array, covariance or Gram matrix), float64."""
         of: Sums = sums[place.layer, index]
         if not self.passes.is_centered(place.layer):
             return np.empty(0), of.second
@@ -265,7 +265,7 @@ class _StatisticLosses:
 
 
 def _wide(style: StyleTargets) -> StyleTargets:
-    """Gram matrices in float64: sums over 10⁸ positions, squared, leave float32's range."""
+    """Gram matrices in float64: squared sums over 10⁸ positions exceed float32's range."""
 
     def wide(place: Place, target) -> Any:
         return (

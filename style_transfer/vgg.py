@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # --help and errors of the command line answer without it
+if TYPE_CHECKING:  # keeps NumPy out of --help and of the command line's errors
     import numpy as np
 
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # in each block
@@ -32,9 +32,9 @@ class FilterSource:
 
     Attributes:
         source: `imagenet`, `fitted`, `random` or `file`.
-        file: absolute path of the file they were read from, or None.
-        sha256: of the file, or of the arrays where there is none; hexadecimal.
-        convention: as in `Filters`. Filters are the same where `sha256` and `convention` are.
+        file: absolute path of the file from which they were read, or None.
+        sha256: SHA-256 of the file, or of the arrays if there is none; hexadecimal.
+        convention: as in `Filters`. Filters are the same if `sha256` and `convention` are.
     """
 
     source: str
@@ -44,7 +44,7 @@ class FilterSource:
 
 
 def layer_names(network: str) -> list[str]:
-    """Names of the network's convolutions as in keras.applications, from the picture inwards."""
+    """Names of the network's convolutions in order, as in keras.applications."""
     return [
         f"block{block}_conv{number}"
         for block, count in enumerate(CONVOLUTIONS[network], start=1)
@@ -72,5 +72,5 @@ def kernel_shape(network: str, layer: str) -> tuple[int, int, int, int]:
 
 
 def smallest_side(layer: str) -> int:
-    """Rows and columns that a picture needs, at least, for a layer to have a position."""
+    """The smallest number of rows and columns for which a layer has a position."""
     return 2 ** (block_of(layer) - 1)  # blocks are joined by poolings of 2 x 2

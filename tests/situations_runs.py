@@ -145,7 +145,7 @@ SITUATIONS = [
         "too little memory",
         "GIB=0.1 nst base.png style.png o --height 3000",
         2,
-        "0.1 GiB are there",
+        "0.1 GiB are available",
     ),
     (
         "too little for a size",

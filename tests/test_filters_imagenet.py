@@ -253,7 +253,7 @@ def test_a_home_is_found_as_keras_finds_it(tmp_path, monkeypatch):
 
 def test_a_damaged_file_in_the_cache_is_named(cache, tmp_path):
     cache.write_bytes((tmp_path / "imagenet").read_bytes()[:-1])
-    with pytest.raises(InputError, match="has another MD5 than it should") as error:
+    with pytest.raises(InputError, match="does not have the MD5 that it should") as error:
         load("imagenet")
     assert str(cache) in str(error.value)
 

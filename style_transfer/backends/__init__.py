@@ -1,18 +1,18 @@
-"""One contract for the three backends of Keras: gradients, memory, precision, and a quiet start.
+"""One contract for Keras's three backends: gradients, memory, precision, and a quiet start.
 
 Each file beside this one fulfills the contract for one backend, and no other file names a backend:
 
-    compiled(terms, stages)   from tensors to (terms, gradient by the first tensor)
+    compiled(terms, stages)   from tensors to (terms, gradient with respect to the first tensor)
     forward(function)         the function of tensors, compiled without a gradient
-    isolated(function)        the function, so that what it captures is not kept for good
+    isolated(function)        the function, in a form that does not keep its captures forever
     allocation_failed(error)  whether an exception means that memory ran out
     float64()                 a context in which tensors of float64 exist
     eigh(matrix)              eigenvalues, smallest first, and eigenvectors, in the matrix's type
-    graded_eigh(matrix)       likewise of a graded matrix of float32
-    BFLOAT16_UNITS_HELP       whether bfloat16 is the faster one on a processor with units for it
-    JIT_COMPILE               whether Keras is to compile a step of training
+    graded_eigh(matrix)       likewise for a graded float32 matrix
+    BFLOAT16_UNITS_HELP       whether bfloat16 is faster on a processor with units for it
+    JIT_COMPILE               whether Keras should compile training steps
 
-This file imports neither Keras nor a backend by itself: `start` does, in a way that stays quiet.
+This file itself imports neither Keras nor a backend; `start` does so quietly.
 """
 
 import contextlib
@@ -52,17 +52,17 @@ def _contract() -> ModuleType:
 def value_and_grad(
     terms: Callable, stages: Sequence[tuple[Callable, Callable]] = ()
 ) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    """Compile a sum of terms together with its gradient by their first argument.
+    """Compile a sum of terms together with its gradient with respect to their first argument.
 
     Args:
-        terms: from a tensor x (float32), and further tensors if it takes them, to a vector.
-        stages: pairs (function, terms), in order. The first function takes x, each other one what
-            the function before it returns; the terms are of what the function returns, and are
-            added to the vector.
+        terms: takes a tensor x (float32), and other tensors if it needs them; returns a vector.
+        stages: pairs (function, terms), in order. The first function takes x, each later one the
+            result of the one before. A stage's terms take its function's result; they are added to
+            the vector.
 
     Returns:
-        A function from NumPy arrays to (vector, gradient of the vector's sum), NumPy arrays. It
-        raises OutOfMemory, a RunStopped, where the backend cannot allocate what it needs.
+        A function that takes NumPy arrays and returns (vector, gradient of the vector's sum) as
+        NumPy arrays. It raises OutOfMemory, a RunStopped, if the backend cannot allocate memory.
     """
     contract = _contract()
     compiled = contract.compiled(terms, tuple(stages))
@@ -79,10 +79,10 @@ def value_and_grad(
 
 
 def values_of(function: Callable) -> Callable[..., list[np.ndarray]]:
-    """Compile a function of tensors whose gradient nobody wants.
+    """Compile a function of tensors without a gradient.
 
     Args:
-        function: from tensors to a list of tensors.
+        function: takes tensors and returns a list of tensors.
 
     Returns:
         A function from NumPy arrays to a list of NumPy arrays; it raises OutOfMemory.
@@ -101,16 +101,16 @@ def values_of(function: Callable) -> Callable[..., list[np.ndarray]]:
 
 
 def with_gradient(function: Callable, gradient_of: Callable) -> Callable:
-    """A function whose gradient is given instead of derived.
+    """A function with a given gradient instead of the derived one.
 
     Args:
-        function: from a tensor x, and constants, to a tensor.
-        gradient_of: from the gradient by what the function returns, and the constants, to the
-            gradient by x.
+        function: takes a tensor x and constants, and returns a tensor.
+        gradient_of: takes the gradient with respect to the function's result, and the constants;
+            returns the gradient with respect to x.
 
     Returns:
-        A function of x and constants. Make it once for a module, not once for each use: a backend
-        may keep it for good.
+        A function of x and constants. Make it once per module, not once per use: a backend may keep
+        it forever.
     """
     from keras import ops
 
@@ -131,7 +131,7 @@ def with_gradient(function: Callable, gradient_of: Callable) -> Callable:
 
 @contextlib.contextmanager
 def memory_for(what: str) -> Iterator[None]:
-    """Raise OutOfMemory, in one line that names `what`, where an allocation fails."""
+    """Turn a failed allocation into OutOfMemory, with one line that names `what`."""
     try:
         yield
     except Exception as error:
@@ -143,14 +143,14 @@ def memory_for(what: str) -> Iterator[None]:
 
 
 def float64() -> contextlib.AbstractContextManager:
-    """A context in which tensors of float64 exist: without it, JAX makes them float32."""
+    """A context in which float64 tensors exist; outside of it, JAX makes them float32."""
     return _contract().float64()
 
 
 def eigh(matrix) -> tuple:
     """Eigenvalues (n,), smallest first, and eigenvectors (n, n) of a symmetric matrix (n, n).
 
-    Constant to the gradient.
+    The gradient treats them as constant.
     """
     from keras import ops
 
@@ -158,10 +158,10 @@ def eigh(matrix) -> tuple:
 
 
 def graded_eigh(matrix) -> tuple:
-    """As `eigh`, of a symmetric matrix, float32, whose rows and columns fall off from the first on.
+    """Like `eigh`, for a symmetric float32 matrix whose rows and columns decrease from the first.
 
-    Small eigenvalues are exact in relation to the rows that they come from, not only to the largest
-    eigenvalue.
+    Small eigenvalues are exact relative to the rows from which they come, not only relative to the
+    largest eigenvalue.
     """
     from keras import ops
 
@@ -174,5 +174,5 @@ def bfloat16_units_help() -> bool:
 
 
 def jit_compile() -> bool:
-    """Whether `keras.Model.compile` is to have steps of training compiled by the backend."""
+    """Whether `keras.Model.compile` should have the backend compile training steps."""
     return _contract().JIT_COMPILE

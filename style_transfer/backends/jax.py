@@ -6,10 +6,10 @@ from collections.abc import Callable
 import jax
 from keras import ops
 
-# XLA computes convolutions in bfloat16 on a processor more slowly than in float32: 0.43 s an
+# On a processor, XLA computes convolutions more slowly in bfloat16 than in float32: 0.43 s per
 # evaluation instead of 0.33 (300 x 200 pixels, with units for bfloat16).
 BFLOAT16_UNITS_HELP = False
-JIT_COMPILE = True  # otherwise each operation is compiled by itself
+JIT_COMPILE = True  # otherwise each operation is compiled separately
 
 
 def compiled(terms: Callable, stages: tuple[tuple[Callable, Callable], ...]) -> Callable:
@@ -32,12 +32,12 @@ def compiled(terms: Callable, stages: tuple[tuple[Callable, Callable], ...]) -> 
 
 
 def forward(function: Callable) -> Callable:
-    """The function, compiled for each shape of what it gets."""
+    """The function, compiled once per shape of its arguments."""
     return jax.jit(function)
 
 
 def isolated(function: Callable) -> Callable:
-    """The function itself: JAX keeps no gradient that was given."""
+    """The function itself: JAX does not keep given gradients."""
     return function
 
 
@@ -49,7 +49,7 @@ def allocation_failed(error: BaseException) -> bool:
 
 
 def float64() -> contextlib.AbstractContextManager:
-    """A context in which "float64" is taken at its word, and not as float32."""
+    """A context in which "float64" means float64, and not float32."""
     return jax.enable_x64(True)
 
 
@@ -59,5 +59,5 @@ def eigh(matrix) -> tuple:
 
 
 def graded_eigh(matrix) -> tuple:
-    """As `eigh`, in float64: LAPACK divides and conquers, with errors relative to the largest."""
+    """Like `eigh`, in float64: LAPACK's divide and conquer has errors relative to the largest."""
     return tuple(ops.cast(found, "float32") for found in eigh(ops.cast(matrix, "float64")))

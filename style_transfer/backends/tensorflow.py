@@ -12,19 +12,20 @@ JIT_COMPILE = False  # XLA has no fast convolutions on a processor
 def compiled(terms: Callable, stages: tuple[tuple[Callable, Callable], ...]) -> Callable:
     """From tensors to (terms, gradient); see `value_and_grad`.
 
-    The terms of a stage are computed on the way back, when the gradient from all deeper stages is
-    there. Otherwise TensorFlow would compute all of them and their gradients as soon as it can, and
-    keep the gradients until it adds them up: those of Gram matrices, each as large as the features.
+    The terms of a stage are computed in the backward pass, once the gradient from all deeper stages
+    has arrived. Otherwise TensorFlow would compute all of them and their gradients as early as it
+    can, and keep the gradients until it adds them up; those of Gram matrices are each as large as
+    the features.
     """
-    # Without autograph: translating plain Python would take seconds.
+    # Without autograph, which would spend seconds on translating plain Python.
     return tf.function(_Evaluation(terms, stages), autograph=False)
 
 
 class _Evaluation:
-    """Terms and gradient, to be traced.
+    """Terms and gradient, for tracing.
 
-    An object, since TensorFlow counts how often a piece of code is traced, and warns of it: a
-    function made here would be the same piece of code for every objective.
+    This is an object because TensorFlow counts and warns of repeated tracings of the same code: a
+    nested function would be the same code for every objective.
     """
 
     def __init__(self, terms: Callable, stages: tuple[tuple[Callable, Callable], ...]):
@@ -47,19 +48,19 @@ class _Evaluation:
 
 
 def _with_terms_of(terms: Callable, x, gradient, others: tuple) -> tuple:
-    """(terms of x, gradient by x with theirs added); `gradient` is that of all deeper stages."""
+    """(terms of x, their gradient with respect to x plus `gradient`, that of all deeper stages)."""
     if gradient is not None:
         with tf.control_dependencies([gradient]):
             x = tf.identity(x)
     values, slope_of = _differentiated(terms, x, *others)
     slope = slope_of()
-    if slope is None:  # no part of the loss looks at this stage
+    if slope is None:  # no part of the loss uses this stage
         return values, gradient
     return values, slope if gradient is None else gradient + slope
 
 
 def _differentiated(function: Callable, x, *others) -> tuple:
-    """(function of x, function from the gradient by that to the gradient by x)."""
+    """(the function's result, a function from its gradient to the gradient with respect to x)."""
     with tf.GradientTape() as tape:
         tape.watch(x)
         result = function(x, *others)
@@ -67,16 +68,16 @@ def _differentiated(function: Callable, x, *others) -> tuple:
 
 
 def forward(function: Callable) -> Callable:
-    """The function, compiled for each shape of what it gets."""
+    """The function, compiled once per shape of its arguments."""
     compiled = _Isolated(function)
     return lambda *arrays: compiled(*map(tf.convert_to_tensor, arrays))
 
 
 def isolated(function: Callable) -> Callable:
-    """The function in graphs of its own, which capture nothing; one for each shape.
+    """The function in its own graphs, one per shape, which capture nothing.
 
-    TensorFlow keeps gradients that are given for good, and with them the graph that they are in,
-    with all that it captured: the filters of a network that nobody uses any more.
+    TensorFlow keeps given gradients forever, and with them their graph and everything it captured,
+    such as the filters of a network that is no longer used.
     """
     return _Isolated(function)
 
@@ -84,7 +85,7 @@ def isolated(function: Callable) -> Callable:
 class _Isolated:
     """A function compiled once for each signature.
 
-    One `tf.function` would do the same, but warn of being traced for several shapes.
+    A single `tf.function` would do the same, but warn about being traced for several shapes.
     """
 
     def __init__(self, function: Callable):
@@ -99,7 +100,7 @@ class _Isolated:
 
 
 class _Untracked:
-    """A function under a name of its own, for TensorFlow's count of tracings."""
+    """A function under its own name, for TensorFlow's count of tracings."""
 
     def __init__(self, function: Callable):
         self.function = function
@@ -109,7 +110,7 @@ class _Untracked:
 
 
 def _signature(argument):
-    """What a graph is made for: shape and type of a tensor, any other value itself."""
+    """The key of a graph: a tensor's shape and type, or any other value itself."""
     if tf.is_tensor(argument):
         return tuple(argument.shape), argument.dtype
     return argument
@@ -121,26 +122,25 @@ def allocation_failed(error: BaseException) -> bool:
 
 
 def float64() -> contextlib.AbstractContextManager:
-    """Nothing to do: TensorFlow has tensors of float64."""
+    """Nothing to do: TensorFlow has float64 tensors."""
     return contextlib.nullcontext()
 
 
 def eigh(matrix) -> tuple:
     """Eigenvalues and eigenvectors of a symmetric matrix.
 
-    NumPy's LAPACK takes a third less time on one thread (28 and 43 ms of processor time for 512 x
-    512 values), but beside other work two of its threads wait for each other for most of a second.
+    NumPy's LAPACK takes a third less time on one thread (28 instead of 43 ms of processor time for
+    512 x 512 values), but under load two of its threads wait for each other for most of a second.
     """
     return tf.linalg.eigh(matrix)
 
 
 def graded_eigh(matrix) -> tuple:
-    """Eigenvalues and eigenvectors of a graded matrix of float32.
+    """Eigenvalues and eigenvectors of a graded float32 matrix.
 
-    Eigen's QR iterations keep the order of a matrix that falls off from the first row on (in the
-    other direction errors are ten times as large), and take half the time of those in float64. What
-    TensorFlow has on a GPU divides and conquers, with errors that are relative to the largest
-    eigenvalue.
+    Eigen's QR iterations respect the order of a matrix that decreases from the first row (in the
+    other direction errors are ten times as large), and take half the time of those in float64. On a
+    GPU, TensorFlow uses divide and conquer, whose errors are relative to the largest eigenvalue.
     """
     with tf.device("CPU"):
         return tf.linalg.eigh(matrix)

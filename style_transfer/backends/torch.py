@@ -25,7 +25,7 @@ def compiled(terms: Callable, stages: tuple[tuple[Callable, Callable], ...]) -> 
 
 
 def forward(function: Callable) -> Callable:
-    """The function without the graph that a gradient would need."""
+    """The function, without the graph that a gradient needs."""
 
     def evaluate(*arrays):
         with torch.no_grad():
@@ -35,19 +35,19 @@ def forward(function: Callable) -> Callable:
 
 
 def isolated(function: Callable) -> Callable:
-    """The function itself: a graph lives as long as its evaluation."""
+    """The function itself: a graph lives only as long as its evaluation."""
     return function
 
 
 def allocation_failed(error: BaseException) -> bool:
-    """Whether an exception means that memory ran out; on a processor, its text alone tells."""
+    """Whether an exception means that memory ran out; on a processor, only its text shows it."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def float64() -> contextlib.AbstractContextManager:
-    """Nothing to do: PyTorch has tensors of float64."""
+    """Nothing to do: PyTorch has float64 tensors."""
     return contextlib.nullcontext()
 
 
@@ -57,5 +57,5 @@ def eigh(matrix) -> tuple:
 
 
 def graded_eigh(matrix) -> tuple:
-    """As `eigh`, in float64: LAPACK divides and conquers, with errors relative to the largest."""
+    """Like `eigh`, in float64: LAPACK's divide and conquer has errors relative to the largest."""
     return tuple(ops.cast(found, "float32") for found in eigh(ops.cast(matrix, "float64")))

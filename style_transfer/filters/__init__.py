@@ -1,7 +1,7 @@
-"""Where the filters come from: ImageNet by way of Keras, a file, or the pictures at hand.
+"""Chooses where filters come from: ImageNet through Keras, a file, or the pictures at hand.
 
-This module chooses, and knows filters again when a run is resumed. The heavy modules are imported
-where they are needed, so that the choice itself costs no start-up time.
+This module also finds a run's filters again for a resume. Heavy modules are imported only where
+they are needed, so that the choice itself costs no start-up time.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from style_transfer.paths import existing_file, sha256_of_file
 from style_transfer.settings import Settings
 from style_transfer.vgg import Filters, FilterSource, block_of, layers_up_to, smallest_side
 
-MADE = ("fitted", "random")  # here, not read from a file
+MADE = ("fitted", "random")  # made by this program, not read from a file
 
 
 class Say(Protocol):
-    """Is told one line for the user; `warning`: something else is used than was asked for."""
+    """Shows a line to the user; `warning`: the program uses something else than was asked for."""
 
     def __call__(self, line: str, warning: bool = False) -> None: ...
 
@@ -35,17 +35,17 @@ def load_filters(
     Args:
         source: `auto`, `imagenet`, `fitted`, `random`, or the path of a file.
         settings: network, layers, loss scale, and the seed of `fitted` and `random`.
-        images: content and style images, float32 (1, H, W, 3), BGR minus mean, which `fitted` is
-            fitted to.
-        say: told where something else is used than was asked for, and of a download.
+        images: content and style images, float32 (1, H, W, 3), BGR minus mean, for `fitted`.
+        say: called with a line if other filters are used than were asked for, and before a
+            download.
 
     Returns:
         The filters, and where they came from.
 
     Raises:
-        InputError: a file that is missing, damaged, of another network or lacks layers; ImageNet's
-            filters asked for and neither cached nor to be downloaded; pictures too narrow to fit
-            filters to.
+        InputError: a file is missing, damaged, of another network or lacks layers; ImageNet's
+            filters are required but neither cached nor downloadable; or the pictures are too narrow
+            to fit filters to.
     """
     if source in MADE:
         return _made(source, settings, images)
@@ -62,8 +62,8 @@ def load_filters(
                 f"download them. Received: {error}. {how_to_get(settings.network)}"
             ) from None
         say(
-            "Weights: ImageNet's are neither cached nor to be downloaded here; filters fitted to "
-            f"these pictures are used instead. {how_to_get(settings.network)}",
+            "Weights: ImageNet's filters are not cached and cannot be downloaded; using filters "
+            f"fitted to these pictures instead. {how_to_get(settings.network)}",
             warning=True,
         )
         return _made("fitted", settings, images)
@@ -77,22 +77,22 @@ def reload_filters(
     say: Say,
     beside: Path | None = None,
 ) -> tuple[Filters, FilterSource]:
-    """The filters that a run began with, for its resume.
+    """The filters with which a run started, for its resume.
 
-    They are known by SHA-256 and convention, whatever file they are in now. It is looked for where
-    it was, beside the run's record, where `--weights` says, and in Keras's cache, from which the
-    file may have been cleared and is downloaded again. `fitted` and `random` are made again, also
-    where `auto` would find ImageNet's file by now.
+    They are identified by SHA-256 and convention, whatever file they are in now. This looks for the
+    file where it was, beside the run's record, where `--weights` says, and in Keras's cache (from
+    which it may have been cleared; then it is downloaded again). `fitted` and `random` are made
+    again, even if `auto` would find ImageNet's file by now.
 
     Args:
         before: where the run's filters came from.
-        settings: as of `load_filters`.
-        images: as of `load_filters`.
-        say: as of `load_filters`.
-        beside: the folder of the run's record, or where the file lies relative to it.
+        settings: as in `load_filters`.
+        images: as in `load_filters`.
+        say: as in `load_filters`.
+        beside: the folder of the run's record, or where the file is relative to it.
 
     Raises:
-        InputError: they are not to be found, or those made here are not the same.
+        InputError: the filters cannot be found, or those made here differ.
     """
     wanted = f"the filters that the run began with (SHA-256 {before.sha256[:12]}…)"
     if before.source in MADE:
@@ -120,10 +120,12 @@ def reload_filters(
 
 
 def _find(before: FilterSource, places: Iterable[Path]) -> tuple[Path | None, Path | None]:
-    """The first file with the filters' SHA-256; else None, and the first namesake with another."""
+    """(the first file with the filters' SHA-256 or None, the first other file of that name)."""
     changed, name = None, Path(before.file or "").name
     for path in places:
-        with suppress(OSError, ValueError):  # a name too long, a folder that may not be entered, …
+        with suppress(
+            OSError, ValueError
+        ):  # a name that is too long, a folder without permission, …
             if path.is_file():
                 if sha256_of_file(path) == before.sha256:
                     return path, None
@@ -135,7 +137,7 @@ def _find(before: FilterSource, places: Iterable[Path]) -> tuple[Path | None, Pa
 def _places(
     before: FilterSource, settings: Settings, say: Say, beside: Path | None
 ) -> Iterator[Path]:
-    """Where the file of a run's filters may be, the likeliest first."""
+    """Where the file of a run's filters may be, most likely first."""
     recorded = Path(before.file or "")
     if before.file:
         yield recorded
@@ -187,14 +189,20 @@ def _made(
 
 
 def check_large_enough(images: list[np.ndarray], layers: list[str], option: str) -> None:
-    """InputError naming `option` where a side of an image (1, H, W, 3) would vanish in pooling."""
+    """Raise InputError naming `option` if a side of an image would vanish in pooling.
+
+    Args:
+        images: (1, H, W, 3) each.
+        layers: names of the layers in use.
+        option: the option to name.
+    """
     least = smallest_side(max(layers, key=block_of))
     for image in images:
         rows, columns = image.shape[1:3]
         if min(rows, columns) < least:
             raise InputError(
-                f"{option}: expected pictures whose sides are at least {least} pixels at the size "
-                f"that filters are fitted at. Received: {rows} x {columns}"
+                f"{option}: expected pictures whose sides have at least {least} pixels at the size "
+                f"to which filters are fitted. Received: {rows} x {columns}"
             )
 
 

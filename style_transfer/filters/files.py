@@ -1,4 +1,4 @@
-"""Filters from a file of Keras, NumPy, MatConvNet or PyTorch."""
+"""Reads filters from a file of Keras, NumPy, MatConvNet or PyTorch."""
 
 import warnings
 from collections.abc import Iterable
@@ -17,29 +17,29 @@ MATLAB = b"MATLAB 5.0"
 
 
 def read_filters(path: Path, network: str, layers: list[str]) -> Filters:
-    """Filters from a file, and the input that they expect.
+    """Read filters from a file, with the convention of the input that they expect.
 
-    Files of Keras (`.weights.h5`, the older `.h5`), `.npz` (LAYER/kernel, LAYER/bias), MatConvNet
-    (`.mat`) and PyTorch (`.pth`, where it is installed).
+    Reads files of Keras (`.weights.h5`, the older `.h5`), `.npz` (LAYER/kernel, LAYER/bias),
+    MatConvNet (`.mat`) and PyTorch (`.pth`, if PyTorch is installed).
 
     Args:
-        path: the file; its kind is seen from its content.
+        path: the file; its kind is found from its content.
         network: `vgg16` or `vgg19`.
         layers: the layers that must be there; others are ignored.
 
     Raises:
-        InputError: another kind of file, the other network's, layers missing, or arrays of another
-            shape.
+        InputError: the file is of another kind, holds the other network, lacks layers, or has
+            arrays of another shape.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):  # of the libraries, about damaged files
+        with warnings.catch_warnings(action="ignore"):  # the libraries warn about damaged files
             arrays, convention = _read(path, network)
             _check_network(path, network, arrays)
             _check_layers(path, network, layers, arrays)
             filters = {layer: _pair(path, network, layer, arrays) for layer in layers}
     except InputError:
         raise
-    except Exception as error:  # of a damaged file: zlib's, tokenize's, h5py's RuntimeError, …
+    except Exception as error:  # damaged files: errors of zlib or tokenize, h5py's RuntimeError, …
         reason = (str(error) or repr(error)).splitlines()[0]
         raise InputError(
             f"--weights: expected a whole file. Received: {str(path)!r}, which is damaged "
@@ -49,7 +49,7 @@ def read_filters(path: Path, network: str, layers: list[str]) -> Filters:
 
 
 def _read(path: Path, network: str) -> tuple[dict[str, np.ndarray], str]:
-    """All arrays, by LAYER/kernel and LAYER/bias or another name, and their convention."""
+    """All arrays, named LAYER/kernel, LAYER/bias or otherwise, and their convention."""
     with path.open("rb") as file:
         start = file.read(10)
     if start[:1] == b"\x80" or (start[:2] == b"PK" and _has_pickle(path)):
@@ -67,7 +67,7 @@ def _read(path: Path, network: str) -> tuple[dict[str, np.ndarray], str]:
 
 
 def _check_network(path: Path, network: str, arrays: dict[str, np.ndarray]) -> None:
-    """InputError where the file holds the other network's filters."""
+    """Raise InputError if the file holds the other network's filters."""
     found = network_of({name.split("/")[0] for name in arrays})
     if found and found != network:
         raise InputError(
@@ -77,12 +77,12 @@ def _check_network(path: Path, network: str, arrays: dict[str, np.ndarray]) -> N
 
 
 def network_of(layers: Iterable[str]) -> str | None:
-    """The network that has these layers; None where both have."""
+    """The network that has these layers; None if both do."""
     layers = set(layers)
     for block in (3, 4, 5):
         if f"block{block}_conv4" in layers:
             return "vgg19"
-    for block in (3, 4):  # where it ends with its third convolution
+    for block in (3, 4):  # VGG16's end with the third convolution
         if f"block{block}_conv3" in layers and f"block{block + 1}_conv1" in layers:
             return "vgg16"
     return None
@@ -121,7 +121,7 @@ def _pair(
         found = np.asarray(arrays[f"{layer}/{part}"])
         fits = found.shape == expected and found.dtype.kind in "fiu"
         if fits:
-            with np.errstate(over="ignore"):  # float64 beyond float32's range becomes infinite
+            with np.errstate(over="ignore"):  # values beyond float32's range become infinite
                 pair.append(np.ascontiguousarray(found, np.float32))
         if not fits or not np.isfinite(pair[-1]).all():
             raise InputError(
@@ -133,7 +133,7 @@ def _pair(
 
 
 def _has_pickle(path: Path) -> bool:
-    """Whether a zip file is PyTorch's; files from before its version 1.6 are bare pickles."""
+    """Whether a zip file is PyTorch's (before its version 1.6, files are bare pickles)."""
     with ZipFile(path) as file:
         return any(name.endswith("/data.pkl") for name in file.namelist())
 
@@ -148,14 +148,14 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_hdf5(path: Path) -> dict[str, np.ndarray]:
-    """Both layouts of Keras: a layer is named by an attribute (new) or by its group (old)."""
+    """Read either of Keras's layouts: an attribute (new) or the group (old) names a layer."""
     import h5py
 
     known = layer_names("vgg19")  # which has all of VGG16's
     arrays = {}
 
     def visit(name: str, item) -> None:
-        # A whole model's file holds the optimizer's moments under the layers' names as well.
+        # A whole model's file also holds the optimizer's moments under the layers' names.
         if not isinstance(item, h5py.Dataset) or name.startswith("optimizer"):
             return
         owner = item.parent.attrs.get("name", "")

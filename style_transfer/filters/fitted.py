@@ -10,13 +10,14 @@ from style_transfer.settings import Settings
 from style_transfer.vgg import Filters, block_of, kernel_shape
 
 BORDERS: dict[str, Any] = {"repeated": "edge", "zeros": "constant"}  # NumPy's names
-FITTING_PATCHES = 8_000  # of a picture and layer, at most
-# Root mean square response of fitted filters by block, by the convention of the network for which a
-# system's loss weights were made: trained VGG19's, rounded to powers of two. With pixel values and
-# max pooling it answers with 30 to 59, 150 to 290 and 190 to 390 (two pairs of pictures) at the
-# first layers of blocks 1 to 3; the TensorFlow tutorial on style transfer prints 34, 200, 231, 791
-# and 59 as means of a painting. Published losses are powers of features, so these numbers say how
-# much each layer counts. torchvision's network sees pictures 57 times smaller.
+FITTING_PATCHES = 8_000  # at most, per picture and layer
+# Root mean square response of fitted filters by block, for the two conventions of the networks for
+# which the published loss weights were chosen: trained VGG19's response, rounded to powers of two.
+# With pixel values and max pooling, its response at the first layers of blocks 1 to 3 is 30 to 59,
+# 150 to 290 and 190 to 390 (two pairs of pictures); the TensorFlow tutorial on style transfer
+# prints 34, 200, 231, 791 and 59 as the means for a painting. Published losses are powers of
+# features, so these numbers decide how much each layer counts. torchvision's network takes pictures
+# with values 57 times smaller.
 LOUDNESS = {"caffe": (64.0, 256.0, 256.0, 1024.0, 128.0), "torch": (1.0, 4.0, 4.0, 16.0, 2.0)}
 
 
@@ -37,19 +38,19 @@ def fitted_filters(
 ) -> Filters:
     """Filters fitted to the pictures at hand: half-whitened principal components, layer by layer.
 
-    From the features so far, 3 x 3 patches are drawn; with mean μ and leading principal
-    components vᵢ of variance λᵢ, the filters are ±vᵢ·λᵢ^(−1/4) with bias ∓vᵢ·λᵢ^(−1/4)·μ. They are
-    scaled to a root mean square response of `loudness`. The ReLU then keeps both halves of each
-    component. Each layer is fitted to the features that the network will show it: pooled and
-    bordered as in `settings`.
+    For each layer, 3 x 3 patches are drawn from the previous layer's features. If they have mean μ
+    and leading principal components vᵢ of variance λᵢ, the filters are ±vᵢ·λᵢ^(−1/4) with bias
+    ∓vᵢ·λᵢ^(−1/4)·μ, scaled to a root mean square response of `loudness`. With both signs, the ReLU
+    keeps both halves of each component. Each layer is fitted to the features that the network will
+    give it, with the pooling and borders of `settings`.
 
     Args:
-        settings: network, pooling, borders, and the seed of which patches are drawn.
-        layers: the convolutions to fit, from the first on.
-        images: of about 200 rows, float32 (1, H, W, 3), BGR minus mean; no side may vanish in
+        settings: network, pooling, borders, and the seed for drawing patches.
+        layers: the convolutions to fit, starting with the first.
+        images: float32 (1, H, W, 3), BGR minus mean, of about 200 rows; no side may vanish in
             pooling, see `check_large_enough`.
-        loudness: by block, see above. The relative loss does not depend on it, exactly for powers
-            of two.
+        loudness: the root mean square response by block, see above. The relative loss does not
+            depend on it (exactly, for powers of two).
     """
     network, border = settings.network, BORDERS[settings.borders]
     rng = np.random.default_rng(settings.seed)
@@ -63,7 +64,7 @@ def fitted_filters(
         kernel, bias = _half_whitened(patches, shape[3], rng)
         arrays[name] = (kernel.reshape(shape), bias)
         maps = [_convolved(features, *arrays[name], border) for features in maps]
-    before = np.float32(1)  # of the pictures, whose range the first layer's filters have taken in
+    before = np.float32(1)  # the pictures' own scale: the first filters account for their range
     for name, (kernel, bias) in arrays.items():
         response = np.float32(loudness[block_of(name) - 1])
         arrays[name] = kernel * (response / before), bias * response
@@ -75,7 +76,7 @@ def fitted_filters(
 
 
 def _pooled(features: np.ndarray, pooling: str) -> np.ndarray:
-    """One value for 2 x 2 positions, (1, H, W, C) to (1, H // 2, W // 2, C)."""
+    """Pool 2 x 2 positions, (1, H, W, C) to (1, H // 2, W // 2, C)."""
     if pooling == "max":
         return ops.convert_to_numpy(ops.max_pool(features, 2, 2, data_format="channels_last"))
     power = 2 if pooling == "l2" else 1
@@ -126,14 +127,15 @@ def leading_components(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Leading principal components of rows of mean 0, strongest first.
 
-    By subspace iteration (Halko, Martinsson and Tropp, arXiv 0909.4061, algorithm 4.4): a full
-    decomposition of deep layers' patches takes ten times as long, for components never used. It
-    runs on the backend, since NumPy's LAPACK shares the cores badly with the backend's threads.
+    This uses subspace iteration (Halko, Martinsson and Tropp, arXiv 0909.4061, algorithm 4.4),
+    because a full decomposition of deep layers' patches takes ten times as long, for components
+    that are never used. It runs on the backend, because NumPy's LAPACK shares the cores badly with
+    the backend's threads.
 
     Args:
         centered: (n, d), float32.
-        count: how many.
-        rng: draws the subspace to start from.
+        count: the number of components.
+        rng: draws the initial subspace.
 
     Returns:
         Components as columns (d, count), and their variances (count,).
@@ -149,6 +151,6 @@ def leading_components(
     rotation = ops.cast(rotation, "float32")
     vectors = ops.convert_to_numpy(ops.matmul(basis, rotation))[:, ::-1][:, :count]
     variance = np.maximum(ops.convert_to_numpy(squares)[::-1][:count], 0) / rows
-    # The sign of a component is arbitrary; fix it, so that libraries agree.
+    # The sign of a component is arbitrary; fix it so that libraries agree.
     signs = np.sign(vectors[np.argmax(np.abs(vectors), axis=0), np.arange(count)])
     return vectors * signs, variance

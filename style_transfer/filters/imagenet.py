@@ -1,4 +1,4 @@
-"""ImageNet's filters: the file that keras.applications downloads, found in Keras's cache."""
+"""ImageNet's filters: the file that keras.applications downloads, in Keras's cache."""
 
 import contextlib
 import hashlib
@@ -13,31 +13,31 @@ from pathlib import Path
 import keras
 
 APPLICATIONS = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}
-# MD5 of the files that keras.applications downloads for include_top=False, as given there.
+# MD5 of the files that keras.applications downloads for include_top=False, as listed there.
 IMAGENET_MD5 = {
     "vgg16": "6d6bbae143d832006294945121d1f1fc",
     "vgg19": "253f8cb515780f3b799900260a226db6",
 }
 MEGABYTES = {"vgg16": 59, "vgg19": 80}  # of these files
-PATIENCE = 5.0  # seconds for a server to answer before a download counts as impossible
+PATIENCE = 5.0  # seconds to wait for the server before a download counts as impossible
 
 
 def how_to_get(network: str) -> str:
-    """One sentence that tells how to come by ImageNet's filters."""
+    """One sentence on how to get ImageNet's filters."""
     file = cached_files(network)[0]
     return (
-        "To have them, run once where keras.applications can download, or copy its "
+        "To get them, run once where keras.applications can download, or copy its "
         f"{file.name} into {file.parent}, or pass --weights FILE."
     )
 
 
 def cached_files(network: str) -> list[Path]:
-    """Where Keras keeps the network's file, whether it is there or not; the likeliest first.
+    """Where Keras keeps the network's file, if it exists; most likely first.
 
-    Instead of a folder that it may not write to, Keras takes one below /tmp. Filters that somebody
-    put into the former are found all the same.
+    If Keras cannot write to its folder, it uses one in /tmp. Filters that somebody has put into the
+    first are found all the same.
     """
-    # os.path.expanduser leaves `~` where there is no home; Path's raises.
+    # os.path.expanduser leaves `~` if there is no home; that of Path raises.
     home = os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras"))  # noqa: PTH111
     homes = [] if home.startswith("~") else [home]
     if not homes or not os.access(home, os.W_OK):
@@ -47,21 +47,22 @@ def cached_files(network: str) -> list[Path]:
 
 
 def imagenet_file(network: str, say: Callable[[str], None]) -> Path:
-    """ImageNet's filters in Keras's cache, downloaded there first where they are not yet.
+    """The file of ImageNet's filters in Keras's cache, downloaded if it is not there yet.
 
     Args:
         network: `vgg16` or `vgg19`.
-        say: told of a download before it begins.
+        say: called with a line before a download.
 
     Raises:
-        OSError: no whole file in the cache, and no download within a few seconds' patience.
+        OSError: there is no intact file in the cache, and the download failed or did not start
+            within `PATIENCE`.
     """
     damaged = ""
     for file in cached_files(network):
-        with contextlib.suppress(OSError, ValueError):  # a folder that may not be entered, …
+        with contextlib.suppress(OSError, ValueError):  # a folder without permission, …
             if _has_md5(file, IMAGENET_MD5[network]):
                 return file.absolute()
-            damaged = f"{file} has another MD5 than it should, and "
+            damaged = f"{file} does not have the MD5 that it should, and "
     try:
         _await_server(_url(network))
         return _downloaded(network, say)
@@ -80,12 +81,12 @@ def _has_md5(path: Path, expected: str) -> bool:
 
 
 def _downloaded(network: str, say: Callable[[str], None]) -> Path:
-    """The file, downloaded by Keras.
+    """Let Keras download the file, without its progress bar.
 
-    Keras's own progress bar goes to stdout, where a script's output may be read by another program.
+    Keras prints the bar to stdout, where another program may be reading this program's output.
     """
     cache = cached_files(network)[0]
-    say(f"Weights: downloading ImageNet's, {MEGABYTES[network]} MB, into {cache.parent}")
+    say(f"Weights: downloading ImageNet's filters, {MEGABYTES[network]} MB, into {cache.parent}")
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)
     try:
@@ -105,9 +106,9 @@ def _downloaded(network: str, say: Callable[[str], None]) -> Path:
 
 
 def _await_server(url: str) -> None:
-    """Return once the server of `url` answers; OSError where it does not within `PATIENCE`.
+    """Return once the server of `url` answers; raise OSError if it does not within `PATIENCE`.
 
-    Looking up a name has no time limit of its own, so it happens in a thread that is left behind.
+    Looking up a host name has no time limit, so it happens in a thread that may be abandoned.
     """
     from urllib.request import Request, urlopen
 

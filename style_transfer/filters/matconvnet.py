@@ -1,7 +1,7 @@
-"""Filters from MatConvNet's files, and as much of MATLAB's format as they need.
+"""Reads filters from MatConvNet's files, with as much of MATLAB's format as they need.
 
-Sizes within the file are checked before anything is read; `scipy.io.loadmat` ends the process on
-some damaged files.
+This checks all sizes in the file before it reads anything; `scipy.io.loadmat` crashes the process
+on some damaged files.
 """
 
 import re
@@ -17,19 +17,19 @@ import numpy as np
 from style_transfer.errors import InputError
 from style_transfer.images import IMAGENET_MEAN
 
-# "MAT-File Format", MathWorks, table 1-1: number types of data elements, and other elements.
+# "MAT-File Format", MathWorks, table 1-1: types of data elements, of numbers and others.
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8"}
 NUMBERS |= {13: "u8", 16: "u1"}
 MATRIX, COMPRESSED = 14, 15
 CELL, STRUCT, TEXT, SPARSE = 1, 2, 4, 5  # table 1-3, classes of matrices; numbers are above
-LARGEST = 2**30  # bytes of one variable; VGG19's with its classifier has 575 million
+LARGEST = 2**30  # bytes of one variable; VGG19 with its classifier has 575 million
 
 
 def read_matconvnet(path: Path) -> dict[str, np.ndarray]:
-    """`imagenet-vgg-verydeep-16.mat` and `-19.mat`: a cell array of layers.
+    """Read `imagenet-vgg-verydeep-16.mat` or `-19.mat`: a cell array of layers.
 
-    A convolution's struct has its kernel (width, height, in, out), RGB, and its bias in `weights`,
-    in older files in `filters` and `biases`.
+    A convolution's struct has its kernel, (width, height, in, out) in RGB, and its bias in
+    `weights`, or in `filters` and `biases` in older files.
 
     Returns:
         Arrays by LAYER/kernel and LAYER/bias.
@@ -67,39 +67,39 @@ def read_matconvnet(path: Path) -> dict[str, np.ndarray]:
 
 
 def _first(value: Any) -> dict:
-    """The one struct of a struct array; nothing where it is none."""
+    """The only struct of a struct array, or an empty dictionary if it is something else."""
     return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
 
 
 def _check_mean(path: Path, file: dict) -> None:
-    """InputError where the file names another mean of its pictures than ours.
+    """Raise InputError if the file gives a mean color of its pictures that differs from ours.
 
-    `averageImage` is a picture or one color, RGB. VGG-Face has VGG16's layers, and a mean of
+    `averageImage` is a picture or a single color, RGB. VGG-Face has VGG16's layers, but a mean of
     129, 105, 94.
     """
     options = _first(file["meta"]) if "meta" in file else file
     average = _first(options.get("normalization")).get("averageImage")
     if not isinstance(average, np.ndarray) or average.size == 0 or average.size % 3:
-        return  # none is named
+        return  # the file gives none
     average = average.reshape(-1, 3).mean(axis=0)
     if not np.allclose(average, IMAGENET_MEAN[::-1], atol=2):  # in pixel values
         expected, found = (", ".join(f"{x:.4g}" for x in m) for m in (IMAGENET_MEAN[::-1], average))
         raise InputError(
-            f"--weights: expected filters for pictures of mean color {expected}, ImageNet's. "
+            f"--weights: expected filters for pictures with mean color {expected}, ImageNet's. "
             f"Received: {str(path)!r}, for {found}"
         )
 
 
 def read_mat(path: Path, wanted: set[str]) -> dict[str, Any]:
-    """Variables of a file of MATLAB's level 5.
+    """Read variables of a MATLAB level 5 file.
 
     Args:
         path: the file.
-        wanted: names of variables to read.
+        wanted: names of the variables to read.
 
     Returns:
-        All variables by name. Numbers are arrays, text is a string, a cell array is a list of its
-        cells, a struct array a list of dictionaries; None is another kind, or not wanted.
+        All variables by name. Numbers become arrays, text a string, a cell array a list of its
+        cells, a struct array a list of dictionaries; None if of another kind, or not wanted.
 
     Raises:
         ValueError: the file is damaged.
@@ -117,13 +117,13 @@ def read_mat(path: Path, wanted: set[str]) -> dict[str, Any]:
 
 
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """Types and contents of data elements, one after the other."""
+    """The type and content of each data element, in order."""
     position = 0
     while position < len(data):
         kind, size = struct.unpack_from(order + "II", data, position)
         start, room = position + 8, len(data) - position - 8
         position = start
-        if kind >> 16:  # up to four bytes, in the place of the size
+        if kind >> 16:  # a small element: up to four bytes take the place of the size
             kind, size, start, room = kind & 0xFFFF, kind >> 16, start - 4, 4
         else:
             position += size + (0 if kind == COMPRESSED else -size % 8)
@@ -146,7 +146,7 @@ def _name(data: memoryview, order: str) -> str:
 
 
 def _matrix(data: memoryview, order: str) -> Any:
-    """The value of a matrix element, see `read_mat`."""
+    """The value of a matrix element; see `read_mat`."""
     if not len(data):
         return np.zeros(0)
     flags, sides, _, *parts = _elements(data, order)
@@ -166,7 +166,7 @@ def _matrix(data: memoryview, order: str) -> Any:
 
 
 def _structs(parts: list[memoryview], order: str) -> list[dict[str, Any]]:
-    """A struct array from the length of its names, the names, and all values, struct by struct."""
+    """A struct array, from its names' length, its names, and all values, struct by struct."""
     length = max(int(np.frombuffer(parts[0], order + "i4")[0]), 1)
     names = [
         bytes(parts[1][i : i + length]).split(b"\0")[0].decode("latin-1")
@@ -180,7 +180,7 @@ def _structs(parts: list[memoryview], order: str) -> list[dict[str, Any]]:
 
 
 def _numbers(kind: int, data: memoryview, order: str) -> np.ndarray:
-    """Content of a data element, in the type in which it is stored."""
+    """The content of a data element, in its stored type."""
     if kind not in NUMBERS:
         raise ValueError("a type in it is wrong")
     return np.frombuffer(data, order + NUMBERS[kind])

@@ -12,21 +12,21 @@ from style_transfer.vgg import Filters
 
 
 def normalized_filters(filters: Filters, images: list[np.ndarray], settings: Settings) -> Filters:
-    """The filters rescaled so that each one's mean activation over images and positions is 1.
+    """Rescale filters so that each one's mean activation over images and positions is 1.
 
-    Gatys et al.'s normalized network (arXiv 1505.07376 and CVPR 2016, section 2 of both). With m
-    the mean activations after the ReLU, a layer's filters and biases are divided by its own m, and
-    its filters multiplied by the m of the previous layer. Since ReLU and pooling keep a positive
-    scale (L2 pooling nearly, for its epsilon), what the network computes stays the same but for
-    the scale of each channel. A channel that is silent on all images keeps its scale.
+    This is Gatys et al.'s normalized network (arXiv 1505.07376 and CVPR 2016, section 2 of both).
+    If m are the mean activations after the ReLU, a layer's filters and biases are divided by its
+    own m, and its filters multiplied by the previous layer's m. ReLU and pooling preserve a
+    positive scale (L2 pooling almost, because of its epsilon), so the network computes the same
+    except for the scale of each channel. A channel that is 0 on all images keeps its scale.
 
     Args:
-        filters: of all convolutions from the first to the deepest in use.
-        images: to measure on, float32 (1, H, W, 3), BGR minus mean.
+        filters: the filters of all convolutions from the first to the deepest in use.
+        images: the images to measure on, float32 (1, H, W, 3), BGR minus mean.
         settings: pooling and borders.
 
     Raises:
-        InputError: an image so narrow that a side vanishes in pooling.
+        InputError: an image is so narrow that a side vanishes in pooling.
     """
     if settings.borders == "zeros":  # with repeated borders, poolings keep an odd row
         check_large_enough(images, list(filters.arrays), "--normalize_filters")

@@ -1,4 +1,4 @@
-"""Filters to a file that `read_filters` reads."""
+"""Writes filters to a file that `read_filters` can read."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ def write_filters(filters: Filters, path: str | Path) -> None:
     """Write filters as an .npz file with arrays LAYER/kernel and LAYER/bias.
 
     Args:
-        filters: that expect BGR minus mean, as every .npz file's do.
-        path: of the file.
+        filters: filters that expect BGR minus mean, as those of every .npz file do.
+        path: path of the file.
 
     Raises:
-        ValueError: filters for another input, which the file could not tell.
+        ValueError: the filters expect another input, which the file could not record.
     """
     if filters.convention != "caffe":
         raise ValueError(f"expected filters for caffe's input. Received: {filters.convention}'s")
