@@ -290,12 +290,62 @@ def test_onnx_gives_the_same_picture(network, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs requirements-export.txt")
     fast_style_transfer.export(network, tmp_path / "night.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "night.onnx")
+    mark = session.get_modelmeta().custom_metadata_map
+    assert mark == {"Software": "fast_style_transfer.py"}
     for size in ((40, 56), (33, 21)):
         photograph = draw(*size, seed=5)
         pixels = np.asarray(photograph, np.float32)[None]
         (found,) = session.run(None, {session.get_inputs()[0].name: pixels})
         expected = painted(read_network(network), np.asarray(photograph))
         assert abs(found[0] - expected).max() < 1e-3 * 255
+
+
+def test_litert_gives_the_same_picture(network, tmp_path):
+    from style_transfer.feedforward.model_file import read_network
+    from style_transfer.feedforward.painting import painted
+
+    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="needs ai-edge-litert")
+    fast_style_transfer.export(network, tmp_path / "night.tflite")
+    interpreter = litert.Interpreter(str(tmp_path / "night.tflite"))
+    for size in ((40, 56), (33, 21)):
+        photograph = draw(*size, seed=5)
+        pixels = np.asarray(photograph, np.float32)[None]
+        (given,) = interpreter.get_input_details()
+        interpreter.resize_tensor_input(given["index"], pixels.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(given["index"], pixels)
+        interpreter.invoke()
+        found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        expected = painted(read_network(network), np.asarray(photograph))
+        assert abs(found[0] - expected).max() < 1e-3 * 255
+
+
+@pytest.mark.parametrize("ending", [".onnx", ".tflite"])
+def test_export_replaces_its_own_files_alone(ending, network, tmp_path, monkeypatch):
+    """The converters are left out: a file of any content, with the mark that ours bear."""
+    from style_transfer.feedforward import export
+
+    def write(source, path, form):
+        path.write_bytes(b"model")
+
+    pytest.importorskip("tf2onnx", reason="needs requirements-export.txt")
+    monkeypatch.setattr(export, "_export", write)
+    out = tmp_path / f"night{ending}"
+    fast_style_transfer.export(network, out)
+    content = out.read_bytes()
+    assert content.startswith(b"model") and b"fast_style_transfer.py" in content
+    with pytest.raises(InputError, match="^OUT: expected a name without a file, or --overwrite"):
+        fast_style_transfer.export(network, out)
+    fast_style_transfer.export(network, out, overwrite=True)
+    assert out.read_bytes() == content
+    out.write_bytes(b"somebody's")
+    with pytest.raises(InputError, match="^OUT: expected no files but this program's"):
+        fast_style_transfer.export(network, out, overwrite=True)
+    assert out.read_bytes() == b"somebody's"
+    out.unlink()
+    os.link(network, out)
+    with pytest.raises(InputError, match="^OUT: expected another than an input's"):
+        fast_style_transfer.export(network, out, overwrite=True)
 
 
 # Refused

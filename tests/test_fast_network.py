@@ -1,8 +1,10 @@
 """The style network, its loss, its strips, its file."""
 
+import io
 import json
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from style_transfer.errors import InputError
 from style_transfer.feedforward import layers
 from style_transfer.feedforward.about import About, Style, about_of_file
 from style_transfer.feedforward.model_file import read_network, save_network
-from style_transfer.feedforward.network import style_network
+from style_transfer.feedforward.network import StyleNetwork, parameters_of, style_network
 from style_transfer.feedforward.objective import BatchLoss, as_images
 from style_transfer.feedforward.streaming import streamed
 from style_transfer.network import feature_extractor
@@ -54,6 +56,14 @@ def convolved(features, kernel, strides):
     )
 
 
+def with_noise(pictures, tile):
+    """A picture (H, W, 3) with the tile repeated beside it."""
+    size = pictures.shape[:2]
+    times = [-(-length // period) for length, period in zip(size, tile.shape[:2], strict=True)]
+    noise = np.tile(tile, (*times, 1))[: size[0], : size[1]]
+    return np.concatenate([pictures, noise], axis=-1)
+
+
 def expected(network, pixels):
     """The network's picture in float64, from the paper's description."""
 
@@ -66,7 +76,8 @@ def expected(network, pixels):
         x = (x - mean) / np.sqrt(variance + layers.NORMALIZATION_EPSILON) * scale + shift
         return np.maximum(x, 0) if layer.relu else x
 
-    start = x = pixels.astype(np.float64) / 127.5 - 1
+    start = pixels.astype(np.float64) / 127.5 - 1
+    x = with_noise(start, float64(network.noise.tile))
     for layer in network.encoder:
         x = unit(x, layer)
     for first, second in network.residual_blocks():
@@ -79,9 +90,17 @@ def expected(network, pixels):
     return 127.5 * (1 + np.tanh(layers.GAIN * x + np.arctanh(gray)[..., None]))
 
 
+@pytest.fixture
+def small_noise(monkeypatch):
+    """A tile of noise that small pictures reach beyond."""
+    monkeypatch.setattr(layers, "PERIOD", 12)
+
+
+@pytest.mark.usefixtures("small_noise")
 @pytest.mark.parametrize("size", [(16, 16), (21, 18)])
 def test_the_network_is_the_papers(size):
     network, pixels = trained(), np.asarray(draw(*size, seed=1))
+    assert network.noise.tile.shape == (12, 12, 2)
     found = ops.convert_to_numpy(network(pixels[None]))[0]
     assert found.shape == pixels.shape
     assert abs(found - expected(network, pixels)).max() < 2e-3  # of 255
@@ -94,6 +113,18 @@ def test_a_new_network_starts_from_the_photographs_luminance():
     assert abs(found - (127.5 + layers.CONTRAST * (gray - 127.5))[..., None]).max() < 1e-2
 
 
+def test_the_noise_goes_on_over_its_edges():
+    tile = layers.noise_tile(2, np.random.default_rng(0)).astype(np.float64)
+    assert tile.shape == (layers.PERIOD, layers.PERIOD, 2)
+    assert abs(tile.mean(axis=(0, 1))).max() < 1e-6
+    assert abs(tile.std(axis=(0, 1)) - 1).max() < 1e-6
+    steps = abs(np.diff(np.concatenate([tile, tile[:1]]), axis=0))
+    assert 0.7 < steps[-1].mean() / steps[:-1].mean() < 1.3  # from the last row to the first
+    doubled = abs(np.fft.fft2(np.tile(tile, (2, 2, 1)), axes=(0, 1)))
+    assert doubled[1::2].max() < 1e-6 * doubled.max()
+
+
+@pytest.mark.usefixtures("small_noise")
 @pytest.mark.parametrize("size", [(16, 16), (50, 37), (67, 30), (31, 45)])
 @pytest.mark.parametrize("rows", [4, 16, 24])
 def test_strips_give_the_picture_of_the_whole(size, rows):
@@ -144,6 +175,26 @@ def test_a_file_gives_back_the_network(tmp_path):
     assert about_of_file(tmp_path / "night.keras") == ABOUT
 
 
+def test_a_file_of_the_first_version_has_no_noise(tmp_path):
+    """Its configuration does not name any."""
+    network = StyleNetwork(4, about=ABOUT.to_json())
+    network.build((None, None, None, 3))
+    save_network(network, tmp_path / "night.keras", tmp_path)
+    with zipfile.ZipFile(tmp_path / "night.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    del config["config"]["noise"]
+    write_members(tmp_path / "night.keras", members | {"config.json": json.dumps(config)})
+    again = read_network(tmp_path / "night.keras")
+    assert again.noise is None and len(again.weights) == len(network.weights)
+
+
+def test_the_number_of_parameters_is_the_networks():
+    network = style_network(4)
+    kernels = sum(np.prod(w.shape) for w in network.weights if w.path.endswith("kernel"))
+    assert parameters_of(4, network.blocks, network.noise.channels) == kernels
+
+
 def test_a_network_trained_in_bfloat16_is_applied_in_float32(tmp_path):
     network = style_network(4, "bfloat16")
     assert network.encoder[0].convolution.compute_dtype == "bfloat16"
@@ -180,24 +231,67 @@ def without_weights(path):
         archive.writestr("config.json", config)
 
 
-def wide(path):
-    """A configuration that asks for all the memory that there is."""
+def members_of(path):
     save_network(trained(), path, path.parent)
     with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    config = json.loads(members["config.json"])
-    config["config"]["width"] = 10**6
-    members["config.json"] = json.dumps(config)
-    with zipfile.ZipFile(path, "w") as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write_members(path, members, **options):
+    with zipfile.ZipFile(path, "w", **options) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
+
+
+def of_width(width):
+    """A file whose configuration asks for a network of another width."""
+
+    def wide(path):
+        members = members_of(path)
+        config = json.loads(members["config.json"])
+        config["config"]["width"] = width
+        write_members(path, members | {"config.json": json.dumps(config)})
+
+    return wide
+
+
+def bomb(path):
+    """64 MiB of zeros in 64 kB."""
+    members = members_of(path) | {"assets/zeros": bytes(1 << 26)}
+    write_members(path, members, compression=zipfile.ZIP_DEFLATED)
+
+
+def bomb_of_filters(path):
+    """An array of 4 TB, of which nothing is written."""
+    members = members_of(path)
+    file = io.BytesIO(members["model.weights.h5"])
+    with h5py.File(file, "r+") as filters:
+        places = []
+        filters.visititems(lambda name, item: places.append(name))
+        place = next(name for name in places if isinstance(filters[name], h5py.Dataset))
+        del filters[place]
+        filters.create_dataset(place, (10**6, 10**6), np.float32, chunks=(1000, 1000))
+    write_members(path, members | {"model.weights.h5": file.getvalue()})
 
 
 def text(path):
     path.write_text("no network")
 
 
-@pytest.mark.parametrize("make", [other_model, with_lambda, cut, without_weights, wide, text])
+@pytest.mark.parametrize(
+    "make",
+    [
+        other_model,
+        with_lambda,
+        cut,
+        without_weights,
+        of_width(10**6),
+        of_width(512),
+        bomb,
+        bomb_of_filters,
+        text,
+    ],
+)
 def test_a_file_of_something_else_is_told_in_one_line(make, tmp_path):
     make(tmp_path / "night.keras")
     with pytest.raises(InputError, match=r"^MODEL: expected a network trained by .* Received: .*$"):

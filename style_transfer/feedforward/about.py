@@ -20,7 +20,7 @@ PACKAGE = "style_transfer"  # in which Keras knows the network's classes
 LARGEST_CONFIG = 1 << 22  # bytes; a network's own has about 20 kB, most of it thumbnails
 _CONFIG = "config.json"
 _NETWORK = f"{PACKAGE}>StyleNetwork"  # as Keras writes it
-_KNOWN = {"name", "width", "blocks", "about"}
+_KNOWN = {"name", "width", "blocks", "about", "noise"}
 THUMBNAIL = 160  # pixels of a style's long side
 
 
@@ -118,6 +118,19 @@ def about_of_file(path: Path, what: str = "MODEL") -> About:
         return About.from_json(own.get("about", ""))
     except (ValueError, TypeError, RecursionError) as error:
         raise refusal(what, path, f"what it was trained on: {error}") from None
+
+
+def sizes_of_file(path: Path) -> dict[str, int]:
+    """`width`, `blocks` and `noise` of a network whose file `about_of_file` has read.
+
+    Raises:
+        ValueError: they are no such numbers.
+    """
+    config = _config(path)["config"]
+    sizes = {name: config.get(name, 0) for name in ("width", "blocks", "noise")}
+    if not all(type(value) is int and 0 <= value < 10**5 for value in sizes.values()):
+        raise ValueError("its network has no size")
+    return sizes
 
 
 def is_network(path: Path) -> bool:

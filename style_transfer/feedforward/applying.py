@@ -9,7 +9,7 @@ from pathlib import Path
 from style_transfer.cluster import Outcome, Workers
 from style_transfer.errors import InputError, RunStopped
 from style_transfer.feedforward.about import about_of_file
-from style_transfer.feedforward.files import check_apart, check_writable, is_ours
+from style_transfer.feedforward.files import check_apart, check_ours, check_writable, is_ours
 from style_transfer.feedforward.painter import Finish, Job, Painter, Render, texts_of
 from style_transfer.gallery.plan import find_pictures, sources
 from style_transfer.gallery.status import Status
@@ -145,11 +145,7 @@ def _is_done(job: Job, finish: Finish, sha256: str, task: Task) -> bool:
 def _check_free(out: Path, overwrite: bool) -> None:
     if not os.path.lexists(out):
         return
-    if not is_ours(out):
-        raise InputError(
-            "OUT: expected no files but this program's. "
-            f"Received: {str(out)!r}, which is not one of them"
-        )
+    check_ours(out, "OUT")
     if not overwrite:
         raise InputError(
             f"OUT: expected a name without a picture, or --overwrite. Received: {str(out)!r}"

@@ -1,13 +1,16 @@
 """A network for other programs, by Keras's own export: ONNX or LiteRT."""
 
 import importlib.util
+import io
 import os
 import tempfile
 import warnings
+import zipfile
 from pathlib import Path
 
 from style_transfer.errors import InputError
-from style_transfer.feedforward.files import check_apart, check_writable
+from style_transfer.feedforward.about import PROGRAM
+from style_transfer.feedforward.files import check_apart, check_ours, check_writable
 from style_transfer.paths import existing_file, expanded
 from style_transfer.runs.files import write_whole
 
@@ -19,6 +22,31 @@ PACKAGES = {
     ("jax", "onnx"): ("tf2onnx", "onnx", "tensorflow"),
     ("tensorflow", "litert"): ("tensorflow",),
 }
+
+
+def _onnx_mark() -> bytes:
+    """An entry of a model's `metadata_props`, field 14 of onnx.proto's ModelProto.
+
+    Of a repeated field, protobuf reads what is appended to a message as further entries.
+    """
+
+    def field(number: int, value: bytes) -> bytes:
+        assert len(value) < 128  # the length is one byte
+        return bytes([number << 3 | 2, len(value)]) + value
+
+    return field(14, field(1, b"Software") + field(2, PROGRAM.encode()))
+
+
+def _litert_mark() -> bytes:
+    """A zip archive, as LiteRT's models carry metadata: appended."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr(zipfile.ZipInfo("software.txt"), PROGRAM)
+    return archive.getvalue()
+
+
+# Appended to a file, so that --overwrite knows it again.
+MARKS = {"onnx": _onnx_mark, "litert": _litert_mark}
 
 
 def export_network(
@@ -41,10 +69,12 @@ def export_network(
         )
     check_writable(target, "OUT")
     check_apart([target], [("MODEL", source)], "OUT")
-    if os.path.lexists(target) and not overwrite:
-        raise InputError(
-            f"OUT: expected a name without a file, or --overwrite. Received: {str(target)!r}"
-        )
+    if os.path.lexists(target):
+        check_ours(target, "OUT")
+        if not overwrite:
+            raise InputError(
+                f"OUT: expected a name without a file, or --overwrite. Received: {str(target)!r}"
+            )
     from style_transfer.backends import start
 
     start()
@@ -63,7 +93,7 @@ def export_network(
     with tempfile.TemporaryDirectory(prefix="nst-fast-") as folder:
         written = Path(folder, f"network{target.suffix}")
         _export(source, written, form)
-        content = written.read_bytes()
+        content = written.read_bytes() + MARKS[form]()
     target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, lambda file: file.write(content))
     return target

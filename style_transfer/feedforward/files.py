@@ -106,8 +106,7 @@ def check_free(files: TrainingFiles, inputs: Iterable[tuple[str, Path]], overwri
         raise _stranger(files.state, "MODEL")
     present = [path for path in files.results() if os.path.lexists(path)]
     for path in present:
-        if not is_ours(path):
-            raise _stranger(path, "MODEL")
+        check_ours(path, "MODEL")
     if present and not overwrite and not files.is_interrupted():
         raise InputError(
             "MODEL: expected a name without a network, or --overwrite. "
@@ -140,6 +139,12 @@ def is_ours(path: Path) -> bool:
         return start.startswith(",".join(LOG_COLUMNS).encode())
     mark = PNG_MARK if path.suffix == ".png" else PROGRAM.encode()
     return mark in start or mark in end
+
+
+def check_ours(path: Path, argument: str) -> None:
+    """InputError where a file in the way was not written by this program."""
+    if not is_ours(path):
+        raise _stranger(path, argument)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ LUMINANCE = np.array([[0.299], [0.587], [0.114]], np.float32)  # ITU-R BT.601
 # Of the last layer's output: a step of Adam moves each of its 81 · width filter values alike, and
 # without this the first steps would throw the picture into the ends of its range, for good.
 GAIN = 0.05
+PERIOD = 256  # rows and columns after which the noise repeats itself
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -139,6 +140,56 @@ class Unit(keras.layers.Layer):
         names = ("filters", "size", "strides", "enlarge")
         config = {name: getattr(convolution, name) for name in names}
         return super().get_config() | config | {"relu": self.relu}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Noise(keras.layers.Layer):
+    """Channels of fixed noise beside a picture's own; kept in the file, and not trained.
+
+    A network without them has nothing to draw strokes from where a photograph is even, and leaves
+    it even (Ulyanov et al., arXiv 1603.03417, have noise as the input of their networks).
+
+    Args:
+        channels: how many.
+    """
+
+    def __init__(self, channels: int, **options):
+        super().__init__(**options)
+        self.channels = channels
+
+    def build(self, input_shape):
+        shape = (PERIOD, PERIOD, self.channels)
+        self.tile = self.add_weight(shape, "zeros", trainable=False, name="tile")
+
+    def call(self, pictures, first_row: int = 0):
+        """Pictures (B, H, W, C) with noise, (B, H, W, C + channels).
+
+        Args:
+            pictures: of which the noise takes only the size.
+            first_row: of the whole picture that these are rows of.
+        """
+        batch, rows, columns = ops.shape(pictures)[:3]
+        noise = ops.take(self.tile, (first_row + ops.arange(rows)) % PERIOD, axis=0)
+        noise = ops.take(noise, ops.arange(columns) % PERIOD, axis=1)
+        noise = ops.broadcast_to(noise[None], (batch, rows, columns, self.channels))
+        return ops.concatenate([pictures, ops.cast(noise, pictures.dtype)], axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"channels": self.channels}
+
+
+def noise_tile(channels: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise of mean 0 and deviation 1 that goes on over its edges, float32 (PERIOD, PERIOD, n).
+
+    Its amplitude falls with the inverse of the frequency, so there is as much of it at the scale
+    of a stroke as at that of a pixel.
+    """
+    rows, columns = np.fft.fftfreq(PERIOD)[:, None], np.fft.fftfreq(PERIOD)[None, :]
+    frequency = np.hypot(rows, columns)
+    frequency[0, 0] = np.inf  # mean 0
+    spectrum = np.fft.fft2(rng.normal(size=(channels, PERIOD, PERIOD))) / frequency
+    noise = np.moveaxis(np.fft.ifft2(spectrum).real, 0, -1)
+    return (noise / noise.std(axis=(0, 1))).astype(np.float32)
 
 
 def scaled(photographs):

@@ -1,12 +1,20 @@
 """MODEL.keras: written whole or not at all, and read without executing anything that it holds."""
 
 import os
+import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 
-from style_transfer.feedforward.about import ENDING, about_of_file, refusal
-from style_transfer.feedforward.network import StyleNetwork
+from style_transfer.feedforward.about import (
+    ENDING,
+    LARGEST_CONFIG,
+    about_of_file,
+    refusal,
+    sizes_of_file,
+)
+from style_transfer.feedforward.network import StyleNetwork, parameters_of
 from style_transfer.paths import existing_file
 from style_transfer.runs.files import on_its_way, sync
 
@@ -27,6 +35,37 @@ def save_network(network: StyleNetwork, path: Path, folder: Path) -> None:
         sync(temporary)
 
 
+_FILTERS = "model.weights.h5"  # as Keras calls it
+
+
+def check_sizes(path: Path) -> None:
+    """Refuse a file that would fill the memory or the disk with what it unpacks to.
+
+    Keras writes neither compressed archives nor compressed arrays, so no honest file is smaller
+    than what it holds.
+
+    Raises:
+        ValueError: it asks for more than its own size.
+        OSError, zipfile.BadZipFile: it is damaged.
+    """
+    limit = path.stat().st_size
+    if 4 * parameters_of(**sizes_of_file(path)) > limit:
+        raise ValueError("it has fewer filters than its network")
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > limit + LARGEST_CONFIG:
+            raise ValueError("it unpacks to more than its own size")
+        with archive.open(_FILTERS) as member, h5py.File(member, "r") as file:
+            arrays: list[int] = []
+
+            def enter(name, item) -> None:
+                if isinstance(item, h5py.Dataset):
+                    arrays.append(item.nbytes)
+
+            file.visititems(enter)
+    if sum(arrays) > limit:
+        raise ValueError("its filters unpack to more than its own size")
+
+
 def read_network(source: str | os.PathLike, what: str = "MODEL") -> StyleNetwork:
     """A network of a file, float32, ready to be called.
 
@@ -43,6 +82,7 @@ def read_network(source: str | os.PathLike, what: str = "MODEL") -> StyleNetwork
     path = existing_file(source, what)
     about_of_file(path, what)
     try:
+        check_sizes(path)
         network = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # zip, h5py and Keras raise nearly every exception that there is
         raise refusal(what, path, error) from None

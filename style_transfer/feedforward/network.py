@@ -12,10 +12,19 @@ import numpy as np
 from keras import ops
 
 from style_transfer.feedforward.about import PACKAGE
-from style_transfer.feedforward.layers import ReflectedConv2D, Unit, picture_of, scaled
+from style_transfer.feedforward.layers import (
+    Noise,
+    ReflectedConv2D,
+    Unit,
+    noise_tile,
+    picture_of,
+    scaled,
+)
 
 WIDTH, BLOCKS = 32, 5  # as in the paper
-LARGEST_WIDTH, MOST_BLOCKS = 512, 64  # of a file: more is none of this program's
+NOISE = 2  # channels of noise beside the photograph's three
+# Of a file; more is none of this program's.
+LARGEST_WIDTH, MOST_BLOCKS, MOST_NOISE = 512, 64, 64
 STEP = 4  # rows and columns of a photograph for one position of the residual blocks
 
 
@@ -27,20 +36,33 @@ class StyleNetwork(keras.Model):
         width: channels after the first layer; the residual blocks have four times as many.
         blocks: how many residual blocks.
         about: what the network was trained on, as JSON; see about.py.
+        noise: how many channels of noise there are; 0 in files of earlier versions.
 
     Raises:
         ValueError: a width or a number of blocks that no network of this program has.
     """
 
-    def __init__(self, width: int = WIDTH, blocks: int = BLOCKS, about: str = "", **options):
+    def __init__(
+        self,
+        width: int = WIDTH,
+        blocks: int = BLOCKS,
+        about: str = "",
+        noise: int = 0,
+        **options,
+    ):
         super().__init__(**({"dtype": "float32"} | options))  # whatever keras.json says
-        for name, value, most in (("width", width, LARGEST_WIDTH), ("blocks", blocks, MOST_BLOCKS)):
-            if type(value) is not int or not 1 <= value <= most:
-                raise ValueError(f"{name}: expected a whole number from 1 to {most}")
+        for name, value, least, most in (
+            ("width", width, 1, LARGEST_WIDTH),
+            ("blocks", blocks, 1, MOST_BLOCKS),
+            ("noise", noise, 0, MOST_NOISE),
+        ):
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(f"{name}: expected a whole number from {least} to {most}")
         if not isinstance(about, str):
             raise ValueError("about: expected text")
         self.width, self.blocks, self.about = width, blocks, about
         same = {"dtype": self.dtype_policy}
+        self.noise = Noise(noise, name="noise", dtype="float32") if noise else None
         self.encoder = [
             Unit(width, 9, name="encoder_1", **same),
             Unit(2 * width, 3, strides=2, name="encoder_2", **same),
@@ -59,6 +81,9 @@ class StyleNetwork(keras.Model):
 
     def build(self, input_shape):
         channels = 3
+        if self.noise:
+            self.noise.build(input_shape)
+            channels += self.noise.channels
         for unit in (*self.encoder, *self.residual, *self.decoder):
             unit.build((None, None, None, channels))
             channels = unit.convolution.filters
@@ -66,7 +91,8 @@ class StyleNetwork(keras.Model):
         self.built = True
 
     def call(self, photographs):
-        start = features = scaled(photographs)
+        start = scaled(photographs)
+        features = self.seen(start)
         for unit in self.encoder:
             features = unit(features)
         for first, second in self.residual_blocks():
@@ -76,13 +102,24 @@ class StyleNetwork(keras.Model):
         rows, columns = ops.shape(photographs)[1:3]  # enlarged, there may be up to 3 more
         return picture_of(start, self.last(features[:, :rows, :columns]))
 
+    def seen(self, photographs, first_row: int = 0):
+        """What the encoder gets: photographs as `scaled` gives them, and noise; see `Noise`."""
+        return self.noise(photographs, first_row=first_row) if self.noise else photographs
+
     def residual_blocks(self) -> list[tuple[Unit, Unit]]:
         """The two units of each residual block."""
         return list(zip(self.residual[::2], self.residual[1::2], strict=True))
 
     def get_config(self) -> dict[str, Any]:
         own = {"width": self.width, "blocks": self.blocks, "about": self.about}
+        own["noise"] = self.noise.channels if self.noise else 0
         return {"name": self.name, **own}
+
+
+def parameters_of(width: int, blocks: int, noise: int) -> int:
+    """How many values the convolutions of a network have; see `StyleNetwork`."""
+    encoder = 81 * (3 + noise) * width + 9 * (2 + 8) * width**2
+    return encoder + 2 * blocks * 9 * 16 * width**2 + 9 * (8 + 2) * width**2 + 81 * 3 * width
 
 
 def style_network(
@@ -97,9 +134,11 @@ def style_network(
         blocks: see `StyleNetwork`.
     """
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
-    network = StyleNetwork(width, blocks, dtype=policy)
+    network = StyleNetwork(width, blocks, noise=NOISE, dtype=policy)
     network.build((None, None, None, 3))
     rng = np.random.default_rng(seed)
+    if network.noise:
+        network.noise.tile.assign(noise_tile(network.noise.channels, rng))
     for unit in (*network.encoder, *network.residual, *network.decoder):
         kernel = unit.convolution.kernel
         deviation = np.sqrt(2 / np.prod(kernel.shape[:3]))

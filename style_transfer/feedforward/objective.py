@@ -71,14 +71,19 @@ class BatchLoss:
             for row in range(self.shape[0])
         ]
         total = ops.zeros((len(TERMS),), "float32")
-        for row, (of_image, _) in enumerate(losses):
-            total = total + of_image(images[row : row + 1])
+        # Split, not sliced: a slice's gradient is a tensor of the whole batch, one for each row.
+        for (of_image, _), image in zip(losses, self._rows(images), strict=True):
+            total = total + of_image(image)
         features = images
         for number, stage in enumerate(self.vgg.stages.values()):
             features = stage(features)
-            for row, (_, stages) in enumerate(losses):
-                total = total + stages[number][1](features[row : row + 1])
+            for (_, stages), own in zip(losses, self._rows(features), strict=True):
+                total = total + stages[number][1](own)
         return total / len(losses)
+
+    def _rows(self, batch) -> list:
+        """The pictures of a batch, (1, H, W, N) each."""
+        return ops.split(batch, self.shape[0])
 
     def targets(self, contents: dict, row: int) -> Targets:
         """What one picture of the batch is compared with.
