@@ -18,7 +18,10 @@ _TIFF_KEPT = {
 
 
 def kind_of(data: bytes) -> str:
-    """A file's kind by its first bytes: png, jpeg, webp, tiff, gif, heic, avif, or ``."""
+    """A file's kind by its first bytes, or `` for one that is not told apart here.
+
+    png, jpeg, webp, tiff, gif, heic, avif; and drawings: eps, svg, pdf.
+    """
     if data[4:8] == b"ftyp":
         brands = {data[8:12], *(data[at : at + 4] for at in range(16, _box_end(data), 4))}
         if brands & {b"avif", b"avis"}:
@@ -30,9 +33,15 @@ def kind_of(data: bytes) -> str:
         "png": (_PNG,),
         "jpeg": (b"\xff\xd8\xff",),
         "gif": (b"GIF8",),
+        "eps": (b"%!PS", b"\xc5\xd0\xd3\xc6"),  # the second: with a preview, from DOS
+        "pdf": (b"%PDF",),
         "tiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     }
-    return next((kind for kind, first in beginnings.items() if data.startswith(first)), "")
+    for kind, first in beginnings.items():
+        if data.startswith(first):
+            return kind
+    text = data.lstrip(b"\xef\xbb\xbf \t\r\n")  # a byte order mark and white space may come first
+    return "svg" if text.startswith(b"<") and b"<svg" in text else ""
 
 
 def _box_end(data: bytes) -> int:

@@ -150,7 +150,12 @@ def _from_file(source: str | os.PathLike, what: str, large: bool) -> Picture:
 
 
 def _need_reader_of(kind: str, name: str, what: str) -> None:
-    """Make Pillow read HEIC and AVIF through pillow-heif; since 11.3 it reads AVIF by itself."""
+    """Refuse drawings; make Pillow read HEIC and AVIF through pillow-heif (AVIF: before 11.3)."""
+    if kind in ("eps", "pdf", "svg"):  # Pillow hands EPS to Ghostscript, a program
+        raise InputError(
+            f"{what}: expected a picture made of pixels; {kind.upper()} is a drawing: save it as "
+            f"PNG first. Received: {name}"
+        )
     if kind not in ("heic", "avif"):
         return
     with warnings.catch_warnings():

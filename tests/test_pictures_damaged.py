@@ -103,6 +103,20 @@ def test_without_pillow_heif_a_line_names_it(brand, kind, tmp_path, monkeypatch)
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    "kind, data",
+    [
+        ("EPS", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 90 90\n"),
+        ("PDF", b"%PDF-1.7\n"),
+        ("SVG", b'\xef\xbb\xbf<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>'),
+    ],
+)
+def test_drawings_are_to_be_saved_as_pixels_first(kind, data, tmp_path):
+    (tmp_path / "drawing.png").write_bytes(data)
+    with pytest.raises(InputError, match=f"{kind} is a drawing: save it as PNG first"):
+        load_picture(tmp_path / "drawing.png", "BASE")
+
+
 def test_heic_is_read_with_pillow_heif(tmp_path):
     heif = pytest.importorskip("pillow_heif")
     heif.from_pillow(Image.fromarray(PIXELS)).save(tmp_path / "picture.heic", quality=95)
