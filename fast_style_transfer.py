@@ -74,12 +74,10 @@ def train(
     from style_transfer.feedforward.choices import split
     from style_transfer.feedforward.console import TrainingConsole
     from style_transfer.feedforward.files import check_free, locked, training_files
-    from style_transfer.feedforward.record import TrainingRecord, names_and_sizes
     from style_transfer.gallery.plan import find_pictures
     from style_transfer.inputs import listed
     from style_transfer.parsing import parse_blend
     from style_transfer.pictures import load_picture
-    from style_transfer.runs.record import PictureFile
 
     mine, settings = split(choices)
     files = training_files(model)
@@ -89,13 +87,7 @@ def train(
     paths = [path for path in paths if path != files.preview]
     check_free(files, _inputs(pictures, paths, settings.weights), overwrite)
     to_learn, to_watch = held_out(paths)
-    record = TrainingRecord(
-        settings,
-        mine,
-        [PictureFile(picture.path or "", picture.sha256) for picture in pictures],
-        len(paths),
-        names_and_sizes(paths),
-    )
+    record = _record(settings, mine, pictures, paths)
     with locked(files), nullcontext() if quiet else TrainingConsole() as console:
         listeners = [console or warn, *([on_event] if on_event else [])]
         return _trained(files, record, (pictures, to_learn, to_watch), overwrite, listeners)
@@ -111,6 +103,15 @@ def _inputs(pictures: "list[Picture]", photos: "list[Path]", weights: str) -> li
     if weights not in FILTER_SOURCES:
         inputs.append(("--weights", existing_file(weights, "--weights")))
     return inputs
+
+
+def _record(settings, choices, pictures: "list[Picture]", photos: "list[Path]"):
+    """The record of a training that begins."""
+    from style_transfer.feedforward.record import TrainingRecord, names_and_sizes
+    from style_transfer.runs.record import PictureFile
+
+    styles = [PictureFile(picture.path or "", picture.sha256) for picture in pictures]
+    return TrainingRecord(settings, choices, styles, len(photos), names_and_sizes(photos))
 
 
 def _trained(files, record, pictures, overwrite: bool, listeners) -> "About":

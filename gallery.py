@@ -113,36 +113,48 @@ def gallery(  # noqa: PLR0913 (its keywords are the user's choices)
         InputError: an argument cannot be used; nothing was painted.
         StopRun: a listener, or Ctrl-C, stopped it.
     """
-    import neural_style_transfer as script
     from style_transfer.cluster import parse_workers
     from style_transfer.gallery.album import check_out
     from style_transfer.gallery.driver import Crew, paint
-    from style_transfer.gallery.plan import find_pictures
     from style_transfer.gallery.task import make_task
-    from style_transfer.gallery.worker import Script
     from style_transfer.locking import only_process
     from style_transfer.paths import expanded
 
     count = parse_workers(workers)
     folder = expanded(out, "OUT").absolute()
-    paths = [
-        find_pictures(os.fspath(photos), "PHOTOS", folder),
-        find_pictures(os.fspath(paintings), "PAINTINGS", folder),
-    ]
+    paths = _found(photos, paintings, folder)
     tell = _nothing if quiet else _tell
     task = make_task(folder, preset, choices, tell, force=force, journal=journal)
     album = _album(task, paths, pair)
     check_out(folder)
-    functions = Script(
+    crew = Crew(_script(objectives), count, address, quiet, on_event)
+    with only_process(folder / "gallery.lock", "OUT", folder, "gallery"):
+        paint(album, crew)
+    return album
+
+
+def _found(
+    photos: str | os.PathLike, paintings: str | os.PathLike, folder: Path
+) -> list[list[Path]]:
+    """Paths of the photographs, and of the paintings; without results in the gallery's folder."""
+    from style_transfer.gallery.plan import find_pictures
+
+    sources = {"PHOTOS": photos, "PAINTINGS": paintings}
+    return [find_pictures(os.fspath(text), name, folder) for name, text in sources.items()]
+
+
+def _script(objectives: Callable | None):
+    """The functions of neural_style_transfer.py with which cells are painted."""
+    import neural_style_transfer as script
+    from style_transfer.gallery.worker import Script
+
+    return Script(
         script.transfer,
         script.resume,
         script.paint,
         script.make_render,
         objectives or script.vgg_objectives,
     )
-    with only_process(folder / "gallery.lock", "OUT", folder, "gallery"):
-        paint(album, Crew(functions, count, address, quiet, on_event))
-    return album
 
 
 def _album(task: "Task", paths: list[list[Path]], pair: bool) -> "Album":
