@@ -67,7 +67,6 @@ def studio(options: argparse.Namespace, program: str) -> None:
     jobs = whole_number(options.jobs, "--jobs", 1, 64)
     places = places_in(options.folder)
     at = address(options.host, port, options.password)
-    places.make()
     command = [sys.executable, program]
     commands = Commands([*command, PAINT], [*command, DEEPEN], [*command, NETWORKS])
     serve(places, at, commands, jobs)

@@ -103,6 +103,8 @@ TEXTS = {
     "total_variation": "平滑",
     "runs": "文件夹里的作品",
     "runs_empty": "完成的作品会挂在这里。",
+    "number_of": "{name}：数值",
+    "slider_of": "{name}：滑块",
     "lost": "画室没有回应。绘制仍在进行，本页会继续尝试连接。",
 }
 
@@ -173,4 +175,28 @@ FIELDS = {  # label and explanation, by field of `Settings`
     "precision": ("精度", "网络的运算精度；auto：处理器支持时用 bfloat16"),
     "tile": ("分块", "按 N × N 像素分块计算，结果相同而内存较少；auto：放不下时才分块；0：从不"),
     "memory": ("内存上限", "最多使用多少 GiB 内存（0：机器或容器的全部可用内存）"),
+}
+
+GRADIO = {  # what Gradio calls its buttons, in English only
+    "Remove Image": "移除图像",
+    "Upload file": "上传文件",
+    "Click to upload or drop files": "点击上传，或拖入文件",
+    "Capture from camera": "用相机拍摄",
+    "Paste from clipboard": "从剪贴板粘贴",
+    "Empty value": "还没有图像",
+    "Download": "下载",
+    "Fullscreen": "全屏",
+    "Exit fullscreen mode": "退出全屏",
+    "Pan": "平移",
+    "Zoom out": "缩小",
+    "Zoom in": "放大",
+    "Undo": "撤销",
+    "undo": "撤销",
+    "Redo": "重做",
+    "Clear canvas": "清空画布",
+    "Brush": "画笔",
+    "Erase": "橡皮",
+    "Color": "颜色",
+    "Brush Size": "画笔大小",
+    "Eraser Size": "橡皮大小",
 }

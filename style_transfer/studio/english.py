@@ -106,6 +106,9 @@ TEXTS = {
     "total_variation": "smoothness",
     "runs": "In this folder",
     "runs_empty": "Finished pictures will hang here.",
+    # For screen readers
+    "number_of": "{name}, as a number",
+    "slider_of": "{name}, by slider",
     "lost": "No answer from the studio. Runs go on; this page tries again.",
 }
 

@@ -18,7 +18,7 @@ from style_transfer.studio.brush import COLORS, canvas_of, keep_masks
 from style_transfer.studio.fields import DEFAULT, settings_fields, typed
 from style_transfer.studio.library import key_of, source_file
 from style_transfer.studio.routes import Studio
-from style_transfer.studio.texts import LANGUAGES, TAGS, Texts
+from style_transfer.studio.texts import GRADIO, LANGUAGES, TAGS, Texts
 from style_transfer.studio.uploads import keep
 
 MOST_PAINTINGS = 4
@@ -380,7 +380,8 @@ def strength_of(preset: str, weight: float | None) -> float:
 
 def head(language: str) -> str:
     """What goes into the page's head: the texts, the script, the style."""
-    texts = json.dumps({"lang": TAGS[language], **LANGUAGES[language]}).replace("<", "\\u003c")
+    told = {"lang": TAGS[language], "gradio": GRADIO[language], **LANGUAGES[language]}
+    texts = json.dumps(told).replace("<", "\\u003c")
     return (
         f"<script>window.studioTexts = {texts};"
         "document.documentElement.lang = window.studioTexts.lang;</script>"

@@ -63,7 +63,7 @@ class Places:
         except OSError as error:
             raise InputError(
                 f"--folder: expected a folder that can be written to. "
-                f"Received: {str(self.folder)!r} ({error})"
+                f"Received: {str(self.folder)!r} ({error.strerror or error})"
             ) from None
 
     def holds(self, path: Path) -> bool:

@@ -6,7 +6,8 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +29,13 @@ class Address:
         host: a name or number of this machine.
         port: 0 takes a free one.
         password: for everybody; empty: none, on loopback only.
+        made_up: whether nobody has chosen the password, so that it has to be told.
     """
 
     host: str
     port: int
     password: str = ""
+    made_up: bool = False
 
     @property
     def loopback(self) -> bool:
@@ -51,8 +54,7 @@ def address(host: str, port: int, password: str | None) -> Address:
             f"--password: expected at least 8 characters. Received: {len(password)} of them"
         )
     if password is None and host not in LOOPBACK:
-        password = secrets.token_urlsafe(12)
-        say(f"Password, with any name: {password}", sys.stdout)
+        return Address(host, port, secrets.token_urlsafe(12), made_up=True)
     return Address(host, port, password or "")
 
 
@@ -93,14 +95,15 @@ def serve(places: Places, at: Address, commands: Commands, jobs: int) -> None:
     from style_transfer.studio.networks import Networks
     from style_transfer.studio.painter import Painter
 
-    listener = listen(at)
-    with listener, locked(places):
+    with listen(at) as listener, taken(places):
         painter = Painter(places, commands.paint, jobs)
         networks = Networks(places, commands.networks)
         app = make_app(places, painter, networks, at, commands.deepen)
         painter.start()
         port = listener.getsockname()[1]
         shown = f"[{at.host}]" if ":" in at.host else at.host
+        if at.made_up:
+            say(f"Password, with any name: {at.password}", sys.stdout)
         say(f"Studio: http://{shown}:{port}/  (Ctrl-C ends it)", sys.stdout)
         config = uvicorn.Config(
             app,
@@ -114,6 +117,14 @@ def serve(places: Places, at: Address, commands: Commands, jobs: int) -> None:
         finally:
             painter.close()
             networks.close()
+
+
+@contextmanager
+def taken(places: Places) -> Iterator[None]:
+    """Make the folders, and keep other studios out of them."""
+    places.make()
+    with locked(places):
+        yield
 
 
 def prepare_environment(places: Places) -> None:

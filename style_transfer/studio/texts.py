@@ -1,6 +1,7 @@
 """The page's texts, by language. Keys are the same in all."""
 
 from style_transfer.studio.chinese import FIELDS as FIELDS_ZH
+from style_transfer.studio.chinese import GRADIO as GRADIO_ZH
 from style_transfer.studio.chinese import GROUPS as GROUPS_ZH
 from style_transfer.studio.chinese import TEXTS as TEXTS_ZH
 from style_transfer.studio.english import FIELDS as FIELDS_EN
@@ -11,6 +12,7 @@ Texts = dict[str, str]
 LANGUAGES: dict[str, Texts] = {"en": TEXTS_EN, "zh": TEXTS_ZH}
 TAGS = {"en": "en", "zh": "zh-CN"}  # for the page's lang attribute
 FIELDS = {"en": FIELDS_EN, "zh": FIELDS_ZH}
+GRADIO: dict[str, Texts] = {"en": {}, "zh": GRADIO_ZH}
 GROUPS: dict[str, Texts] = {"en": GROUPS_EN, "zh": GROUPS_ZH}
 
 

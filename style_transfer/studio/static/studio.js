@@ -2,6 +2,7 @@
 
 import { element, text } from "./dom.js";
 import { Easel } from "./easel.js";
+import { keepNamed } from "./names.js";
 import { Runs } from "./runs.js";
 
 const SOON = 1200; // milliseconds between two questions while something is painted
@@ -73,25 +74,12 @@ class Page {
   }
 }
 
-/** Gradio names its upload buttons in English, by other words than they show. */
-function nameUploads() {
-  for (const button of document.querySelectorAll("#form .upload-container button[aria-label]")) {
-    const shown = button.textContent.trim();
-    const block = button.closest("[id^=photograph], [id^=painting-]");
-    const name = block?.querySelector("label")?.textContent.trim() ?? "";
-    const wanted = `${name}: ${shown}`;
-    if (shown && button.getAttribute("aria-label") !== wanted) button.setAttribute("aria-label", wanted);
-  }
-}
-
 /** Gradio puts the place of the easel on the page when it is ready. */
 function begin() {
   const root = document.getElementById("studio");
   if (!root || root.childElementCount) return Boolean(root);
   const page = new Page(root);
-  const form = document.getElementById("form");
-  new MutationObserver(nameUploads).observe(form, { childList: true, subtree: true });
-  nameUploads();
+  keepNamed(document.getElementById("form"));
   window.showRun = (key) => {
     page.choose(key);
     if (matchMedia("(max-width: 860px)").matches) root.scrollIntoView({ behavior: "smooth" });
