@@ -7,7 +7,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from style_transfer.events import (
     Evaluated,
@@ -70,6 +70,51 @@ def listening(quiet: bool, on_event: Listener | None) -> Iterator[list[Listener]
         return
     with Console() as console:
         yield [console, *own]
+
+
+class StatusBar:
+    """A bar on a terminal, plain lines elsewhere, nothing if quiet; a context manager.
+
+    Args:
+        quiet: print nothing.
+        texts: before and after the bar, in rich's format.
+        total: of the bar.
+        done: how much of it is done already.
+        fields: first values of the fields in `texts`.
+    """
+
+    def __init__(
+        self, quiet: bool, texts: tuple[str, str], total: float, done: float, fields: dict[str, Any]
+    ):
+        self.quiet = quiet
+        self.bar: Any = None
+        if not quiet and is_terminal(sys.stdout):
+            from rich import progress
+
+            before, after = map(progress.TextColumn, texts)
+            self.bar = progress.Progress(before, progress.BarColumn(), after)
+            self.task = self.bar.add_task("", total=total, completed=done, **fields)
+            self.bar.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def show(self, completed: float, **fields: Any) -> None:
+        """Move the bar, if there is one."""
+        if self.bar:
+            self.bar.update(self.task, completed=completed, **fields)
+
+    def say(self, line: str) -> None:
+        """A line for people, above the bar."""
+        if self.bar:
+            line = writable(line, sys.stdout)
+            self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        elif not self.quiet:
+            say(line, sys.stdout)
 
 
 class Console:
@@ -187,10 +232,10 @@ class Console:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as readable text: `35 s`, `12 min`, `3 h 20 min`."""
+    """Seconds as readable text: `3.5 s`, `35 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     minutes = round(seconds / 60)
-    if minutes < 2:
-        return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 

@@ -4,7 +4,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from style_transfer.console import is_terminal, say, writable
+from style_transfer.console import duration, is_terminal, say, writable
 from style_transfer.events import Said
 from style_transfer.feedforward.events import Saved, StepDone
 
@@ -45,7 +45,7 @@ class TrainingConsole:
             for name, value in event.losses.items()
             if name != "loss"
         )
-        loss, left = f"loss {event.losses['loss']:.4g}", f"{_duration(event.left)} left"
+        loss, left = f"loss {event.losses['loss']:.4g}", f"{duration(event.left)} left"
         if not is_terminal(sys.stdout):
             if time.monotonic() - self._told > LINE_EVERY or event.share >= 1:
                 self._told = time.monotonic()
@@ -76,10 +76,3 @@ class TrainingConsole:
             self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
             say(line, sys.stdout)
-
-
-def _duration(seconds: float) -> str:
-    """A time to go, as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -11,10 +11,11 @@ from pathlib import Path
 from PIL import Image
 
 from style_transfer.cluster import Outcome, Workers, automatic_workers
+from style_transfer.console import duration
 from style_transfer.errors import InputError
 from style_transfer.events import Evaluated, Event, Listener, StopRun
 from style_transfer.gallery.album import Album, Entry
-from style_transfer.gallery.page import duration, page
+from style_transfer.gallery.page import page
 from style_transfer.gallery.plan import Cell
 from style_transfer.gallery.status import Status
 from style_transfer.gallery.task import Progress, Task, progress

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from style_transfer.console import duration
 from style_transfer.gallery.worker import source_thumbnail_name, thumbnail_name
 from style_transfer.settings import Settings
 
@@ -115,16 +116,6 @@ def _summary(entries: list[Entry]) -> str:
     if done:
         parts.append(f"{duration(sum(entry.seconds for entry in done))} of painting in all")
     return "; ".join(parts) + "."
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _settings(album: Album) -> str:

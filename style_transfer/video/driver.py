@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from style_transfer.cluster import Workers
+from style_transfer.console import duration
 from style_transfer.errors import InputError, RunStopped
 from style_transfer.events import IterationDone, Said
-from style_transfer.gallery.page import duration
 from style_transfer.runs.files import write_whole
 from style_transfer.video.by_painting import Script
 from style_transfer.video.clip import open_clip

@@ -2,17 +2,14 @@
 
 import contextlib
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from PIL import Image
 
-from style_transfer.console import is_terminal, say
-from style_transfer.gallery.page import duration
+from style_transfer.console import StatusBar, duration
 from style_transfer.video.clip_files import ClipFiles
 
 POLL = 1.0  # seconds between two looks at what other processes have painted
@@ -64,7 +61,7 @@ class Pace:
         return total
 
 
-class Status:
+class Status(StatusBar):
     """One bar for all frames, with the time left; a line now and then where there is no terminal.
 
     Args:
@@ -74,26 +71,10 @@ class Status:
     """
 
     def __init__(self, total: int, done: int, quiet: bool):
-        self._total, self._done, self._quiet = total, done, quiet
+        texts = "frame {task.completed:.0f} of {task.total:.0f}", "{task.fields[left]}"
+        super().__init__(quiet, texts, total, done, {"left": ""})
+        self._total, self._done = total, done
         self._begun, self._before, self._told = time.monotonic(), done, 0.0
-        self._bar: Any = None
-        if not quiet and is_terminal(sys.stdout):
-            from rich import progress
-
-            self._bar = progress.Progress(
-                progress.TextColumn("frame {task.completed:.0f} of {task.total:.0f}"),
-                progress.BarColumn(),
-                progress.TextColumn("{task.fields[left]}"),
-            )
-            self._task = self._bar.add_task("", total=total, completed=done, left="")
-            self._bar.start()
-
-    def __enter__(self) -> "Status":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar:
-            self._bar.stop()
 
     def painted(self, count: int, seconds_left: float | None = None) -> None:
         """So many frames are painted now.
@@ -108,18 +89,10 @@ class Status:
             each = (now - self._begun) / (count - self._before)
             seconds_left = each * (self._total - count)
         left = "" if seconds_left is None else f"{duration(seconds_left)} left"
-        if self._bar:
-            self._bar.update(self._task, completed=count, left=left)
-        elif not self._quiet and (count == self._total or now - self._told > LINE_EVERY):
+        self.show(count, left=left)
+        if not self.bar and (count == self._total or now - self._told > LINE_EVERY):
             self._told = now
-            say(f"Frame {count} of {self._total}" + (f", {left}" if left else ""), sys.stdout)
-
-    def say(self, line: str) -> None:
-        """A line for people, above the bar."""
-        if self._bar:
-            self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
-        elif not self._quiet:
-            say(line, sys.stdout)
+            self.say(f"Frame {count} of {self._total}" + (f", {left}" if left else ""))
 
 
 class Watch:
