@@ -230,7 +230,7 @@ def test_no_input_is_ever_written(name, base, style, tmp_path, capsys):
     shutil.copyfile(base, tmp_path / name)
     arguments = [str(tmp_path / name), style, str(tmp_path / "it"), "--weights", "random"]
     assert compare.main([*arguments, "--overwrite"]) == 2
-    assert "PREFIX: expected another than an input's" in capsys.readouterr().err
+    assert "PREFIX: expected one that replaces no input" in capsys.readouterr().err
     assert (tmp_path / name).read_bytes() == Path(base).read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == [name]
 

@@ -344,7 +344,7 @@ def test_export_replaces_its_own_files_alone(ending, network, tmp_path, monkeypa
     assert out.read_bytes() == b"somebody's"
     out.unlink()
     os.link(network, out)
-    with pytest.raises(InputError, match="^OUT: expected another than an input's"):
+    with pytest.raises(InputError, match="^OUT: expected one that replaces no input"):
         fast_style_transfer.export(network, out, overwrite=True)
 
 
@@ -376,7 +376,10 @@ def test_wrong_inputs_are_one_line_and_write_nothing(photos, painting, network, 
         ((*train, "m.keras", "--style_layers", "block9"), "--style_layers: expected layers"),
         ((*train, network), "MODEL: expected a name without a network, or --overwrite"),
         (("apply", painting, painting, "a.png"), "MODEL: expected a network trained by"),
-        (("apply", network, painting, painting, "--overwrite"), "OUT: expected another than"),
+        (
+            ("apply", network, painting, painting, "--overwrite"),
+            "OUT: expected one that replaces no input",
+        ),
         (("apply", network, painting, "a.png", "--strength", "3"), "--strength: expected a number"),
         (("export", network, "a.h5"), "OUT: expected a name that ends in .onnx or .tflite"),
     ]:

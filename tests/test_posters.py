@@ -104,7 +104,7 @@ def test_a_photograph_beside_the_result_stays(_named):
     before = (_named / "photo.jpg").read_bytes()
     painted(_named, "photo")  # photo.png, photo.json
     painted(_named, "photo", overwrite=True)
-    with pytest.raises(InputError, match="^PREFIX: expected another than an input's"):
+    with pytest.raises(InputError, match="^PREFIX: expected one that replaces no input"):
         painted(_named, "photo.jpg", overwrite=True)
     assert (_named / "photo.jpg").read_bytes() == before
 
@@ -112,7 +112,7 @@ def test_a_photograph_beside_the_result_stays(_named):
 def test_an_earlier_result_that_is_now_an_input_stays(_named):
     painted(_named, "cat.jpg")
     before = (_named / "cat.jpg").read_bytes()
-    with pytest.raises(InputError, match="^PREFIX: expected another than an input's"):
+    with pytest.raises(InputError, match="^PREFIX: expected one that replaces no input"):
         transfer(
             _named / "cat.jpg",
             _named / "painting.png",

@@ -106,7 +106,7 @@ def test_an_input_is_never_one_of_the_run_s_files(prefix, tmp_path, kind, name, 
         given.symlink_to(own)
     elif kind == "hard link":
         os.link(own, given)
-    with pytest.raises(InputError, match="PREFIX: expected another than an input's") as error:
+    with pytest.raises(InputError, match="PREFIX: expected one that replaces no input") as error:
         check_free(RunFiles(Path(prefix)), [("REF", given)], overwrite)
     assert f"whose {name} is REF" in str(error.value)
 

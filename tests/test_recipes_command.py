@@ -92,7 +92,7 @@ def test_no_input_is_ever_written(recipe, way, style, tmp_path, capsys):
         prefix = photo
     places = paths_of(recipe, str(photo), prefix)
     assert command(recipe, [*places, "--overwrite", "--height", "24", "--weights", "random"]) == 2
-    assert "PREFIX: expected another than an input's" in capsys.readouterr().err
+    assert "PREFIX: expected one that replaces no input" in capsys.readouterr().err
     assert photo.read_bytes() == Path(style).read_bytes()
 
 

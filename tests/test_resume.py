@@ -208,7 +208,7 @@ def test_a_finished_run_has_nothing_left_to_do_and_says_so(light):
     light.begin({}, prefix)
     before = files_of(prefix)
     said = light.finish(prefix)
-    assert said == "All 3 iterations are done; --iter N makes it N in all.\n"
+    assert said == "All 3 iterations are done; --iter N paints up to N in all.\n"
     assert files_of(prefix) == before
 
 
@@ -367,7 +367,7 @@ def test_without_a_journal_the_price_of_a_kill_is_said(light):
     faults = {"evaluation": 25, "do": "interrupt"}
     code, said, errors = light.begin(faults, prefix, *SCALES, "--no_journal")
     assert code == 130
-    assert said.splitlines()[0].startswith("No journal is kept: a kill loses the current iteration")
+    assert said.splitlines()[0].startswith("No journal is kept: a kill costs the current iteration")
     one_line(errors, f"continue with --resume {prefix}, from the last iteration saved")
     assert not Path(f"{prefix}_state/journal").exists()
     said = light.finish(prefix, "--no_journal")

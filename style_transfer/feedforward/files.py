@@ -122,7 +122,7 @@ def check_apart(outputs: Iterable[Path], inputs: Iterable[tuple[str, Path]], arg
         written = there.get(identity) if identity else None
         if written:
             raise InputError(
-                f"{argument}: expected another than an input's. Received: {str(written)!r}, which "
+                f"{argument}: expected one that replaces no input. Received: {str(written)!r}, which "
                 f"is {what}, {str(path)!r}"
             )
 

@@ -1,19 +1,19 @@
-"""What decides the last digits of a result, beside the settings: libraries and the processor."""
+"""Libraries and processor, which decide the last digits of a result besides the settings."""
 
 import platform
 import sys
 
 from style_transfer.machine import processor_flags
 
-# What libraries choose their routines by; other flags come and go with kernel versions.
+# The flags by which libraries choose their routines; other flags vary with the kernel's version.
 ARITHMETIC = ("avx", "amx", "fma", "sse4", "asimd", "sve", "bf16", "i8mm")
 
 
 def environment() -> dict[str, str]:
-    """Versions of Python, of the libraries that decide the result, the backend, the processor.
+    """Versions of Python and of the libraries that decide the result; backend and processor.
 
-    Versions are asked of the modules: distributions have many names, such as tensorflow-cpu. All
-    must be imported already.
+    Versions come from the modules, because distributions have many names, such as tensorflow-cpu.
+    All modules must have been imported.
     """
     import keras
     import numpy

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-TEMPORARY = ".unfinished"  # ending of files on their way
+TEMPORARY = ".unfinished"  # ending of files that are still being written
 SUFFIXES = {  # of pictures, by `Settings.output`
     "png": ".png",
     "png16": ".png",
@@ -23,7 +23,7 @@ BLOCK = 1 << 24  # bytes written at once
 ABOUT = "about.txt"
 ABOUT_TEXT = """\
 Written by neural_style_transfer.py: what --resume needs, such as images in full precision.
-Once the run is finished and you want no more iterations, this folder can go.
+Once the run is finished and you want no more iterations, you can delete this folder.
 """
 
 
@@ -32,8 +32,8 @@ class RunFiles:
     """Names of all files of a run.
 
     Attributes:
-        prefix: beginning of the names, without `~`.
-        suffix: of pictures, `.png`, `.jpg` or `.tif`.
+        prefix: the path with which all names start, without `~`.
+        suffix: the suffix of pictures, `.png`, `.jpg` or `.tif`.
     """
 
     prefix: Path
@@ -49,27 +49,27 @@ class RunFiles:
 
     @property
     def state(self) -> Path:
-        """The folder of what a resume needs."""
+        """The folder of everything that a resume needs."""
         return self._with("_state")
 
     @property
     def journal(self) -> Path:
-        """Answers of the objective, see journal.py."""
+        """The objective's answers; see journal.py."""
         return self.state / "journal"
 
     @property
     def snapshots(self) -> list[Path]:
-        """Generations of the optimizer's state, see snapshots.py."""
+        """Generations of the optimizer's state; see snapshots.py."""
         return [self.state / f"snapshot_{number}" for number in range(2)]
 
     @property
     def tiles(self) -> Path:
-        """Tiles of the evaluation in progress, see kept_tiles.py."""
+        """Tiles of the evaluation in progress; see kept_tiles.py."""
         return self.state / "tiles"
 
     @property
     def journals(self) -> list[Path]:
-        """What an exact resume within a size needs; it goes with the size."""
+        """The files that an exact resume within a size needs; removed once the size is done."""
         return [self.journal, *self.snapshots, self.tiles]
 
     @property
@@ -79,7 +79,7 @@ class RunFiles:
 
     @property
     def about(self) -> Path:
-        """The text that marks the folder of the state as ours."""
+        """The text that marks the state's folder as this program's."""
         return self.state / ABOUT
 
     def image(self, iteration: int) -> Path:
@@ -97,8 +97,8 @@ class RunFiles:
     def pictures(self) -> Mapping[int | None, Path]:
         """Pictures on disk, by iteration; the result's key is None.
 
-        Iterations are found in any format, the result only with `suffix`: PREFIX.tif may be a
-        photograph that happens to lie there.
+        Iterations are found in any format, the result only with `suffix`, because PREFIX.tif, say,
+        may be somebody's photograph.
         """
         stem = f"{self.prefix.name}_at_iteration_"
         found = self._numbered(self.prefix.parent, stem, set(SUFFIXES.values()))
@@ -117,7 +117,7 @@ class RunFiles:
         }
 
     def put_aside(self, number: int) -> "RunFiles":
-        """Names under which pictures that a resume leaves behind are kept."""
+        """Names under which the pictures given up by a resume are kept."""
         return RunFiles(self._with(f"_before_{number}"), self.suffix)
 
 
@@ -132,10 +132,10 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, write: Callable) -> None:
-    """Let `write(file)` fill a file that appears at `path` only when it is complete.
+    """Let `write(file)` fill a file that appears at `path` only once it is complete.
 
     Raises:
-        OSError: the disk is full, the folder is gone, …; `path` is then as it was before.
+        OSError: the disk is full, the folder is gone, …; `path` is then unchanged.
     """
     with on_its_way(path) as temporary, temporary.open("wb") as file:
         write(_Plain(file))
@@ -145,14 +145,14 @@ def write_whole(path: Path, write: Callable) -> None:
 
 @contextmanager
 def on_its_way(path: Path, temporary: Path | None = None) -> Iterator[Path]:
-    """A path to write a file to, which takes its place at `path` once it is written, and synced.
+    """A path to write a file to; at the end the file is synced and moved to `path`.
 
     Args:
-        path: of the file.
-        temporary: of the file on its way, on the same file system; None: beside it.
+        path: the file's final path.
+        temporary: the path to write to, on the same file system; None: beside `path`.
 
     Raises:
-        OSError: it names `path`, which is then as it was before.
+        OSError: it names `path`, which is then unchanged.
     """
     temporary = temporary or path.with_name(path.name + TEMPORARY)
     try:
@@ -165,15 +165,15 @@ def on_its_way(path: Path, temporary: Path | None = None) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Bring a file that a library has written, and closed, to the disk."""
+    """Flush a file to disk that a library has written and closed."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 class _Plain(io.RawIOBase):
-    """A file that libraries write to through Python alone.
+    """A file to which libraries can write only through Python.
 
-    Given a descriptor, some write by themselves, and do not tell that a disk is full.
+    If they get a descriptor, some write directly and do not report a full disk.
     """
 
     def __init__(self, file: BinaryIO):
@@ -197,7 +197,8 @@ class _Plain(io.RawIOBase):
 
 def write_array(file: BinaryIO, array: np.ndarray) -> None:
     """Write an array as `np.save` does, without a copy of it in memory."""
-    array = np.ascontiguousarray(array).reshape(array.shape)  # which makes of a scalar a vector
+    # ascontiguousarray turns a scalar into a vector.
+    array = np.ascontiguousarray(array).reshape(array.shape)
     head = np.lib.format.header_data_from_array_1_0(array)
     np.lib.format.write_array_header_1_0(file, head)
     view = memoryview(array).cast("B")

@@ -1,4 +1,4 @@
-"""The filters of a run: loaded, or found again on a resume, and entered into its record."""
+"""The filters of a run: loaded, or found again for a resume, and entered into its record."""
 
 import dataclasses
 from pathlib import Path
@@ -18,15 +18,15 @@ from style_transfer.vgg import Filters, FilterSource
 def filters_of_run(run: Run, images: list[np.ndarray]) -> Filters:
     """Load the filters that a run's settings or its record ask for.
 
-    Its record then says where they came from, in which precision the network computes, and with
-    which versions of the libraries.
+    The record then says where they came from, the network's precision, and the versions of the
+    libraries.
 
     Args:
-        run: that begins or goes on.
-        images: content and style images that filters may be fitted to, float32 (1, H, W, 3).
+        run: the run, new or resumed.
+        images: content and style images to which filters may be fitted, float32 (1, H, W, 3).
 
     Raises:
-        InputError: they cannot be had, or are others than the run began with.
+        InputError: the filters cannot be loaded, or they differ from those that the run began with.
     """
     record, settings = run.record, run.record.settings
     folder = run.files.prefix.parent.absolute() if run.files else None
@@ -43,7 +43,7 @@ def filters_of_run(run: Run, images: list[np.ndarray]) -> Filters:
 
 
 def _load(run: Run, images: list[np.ndarray], folder: Path | None) -> tuple[Filters, FilterSource]:
-    """The filters that a run began with; those that its settings ask for where it has none yet."""
+    """The filters that a run began with; for a new run, those that its settings ask for."""
     record, settings = run.record, run.record.settings
     before = record.filters
     if before is None:
@@ -55,6 +55,6 @@ def _load(run: Run, images: list[np.ndarray], folder: Path | None) -> tuple[Filt
     except InputError:
         if not run.options.overwrite:
             raise
-    # What `auto` once chose, it stays with.
+    # A run keeps the choice that `auto` made when it began.
     source = before.source if before.source in MADE else settings.weights
     return load_filters(source, settings, images, run.say)

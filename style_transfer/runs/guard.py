@@ -1,4 +1,4 @@
-"""What a run may write over: its own earlier files, never an input or somebody else's file."""
+"""Makes sure that a run overwrites only its own files, never an input or somebody else's file."""
 
 import os
 from collections.abc import Iterator
@@ -12,26 +12,26 @@ from style_transfer.runs.record import PROGRAM, Record
 
 JSON_MARK = f'"program": "{PROGRAM}"'.encode()
 PNG_MARK = f"Software\0{PROGRAM}".encode()
-PLAIN_MARK = PROGRAM.encode()  # in TIFF, whose tag's number stands elsewhere, and in JPEG
+PLAIN_MARK = PROGRAM.encode()  # in JPEG, and in TIFF, which stores the tag's number elsewhere
 LONGEST_ENDING = "_at_iteration_99999.png" + TEMPORARY
-LONGEST_NAME = 255 - len(LONGEST_ENDING)  # bytes, of a prefix named after pictures
+LONGEST_NAME = 255 - len(LONGEST_ENDING)  # bytes of a prefix that is named after pictures
 
 
 def run_files(prefix: str | os.PathLike, output: str, names: list[str]) -> RunFiles:
     """The files of a new run.
 
     Args:
-        prefix: beginning of the results' names; or a folder that exists or ends in a slash, in
-            which the results are named after the pictures; or the name of the result itself,
-            such as out/cat.png.
+        prefix: how the results' names start; or a folder, existing or ending in a slash, in which
+            the results are named after the pictures; or the name of the result itself, such as
+            out/cat.png.
         output: format of the pictures, as `Settings.output`.
-        names: of the content and style pictures, without folders and endings.
+        names: names of the content and style pictures, without folders and extensions.
 
     Raises:
-        InputError: an empty prefix.
+        InputError: the prefix is empty.
     """
     path, suffix = expanded(prefix, "PREFIX"), SUFFIXES[output]
-    is_folder = os.path.isdir(path)  # noqa: PTH112 (Path's raises where a name is too long)
+    is_folder = os.path.isdir(path)  # noqa: PTH112 (that of Path raises if a name is too long)
     if path.name and path.suffix.lower() in {".png", *OUTPUTS} and not is_folder:
         return RunFiles(path.with_suffix(""), suffix)
     separators = tuple(filter(None, (os.sep, os.altsep)))
@@ -41,18 +41,18 @@ def run_files(prefix: str | os.PathLike, output: str, names: list[str]) -> RunFi
 
 
 def output_by_ending(prefix: str | os.PathLike | None, choices: dict) -> dict:
-    """`choices`, with the output that the prefix's ending says where they say none."""
+    """`choices`, with the output format given by the prefix's ending unless they name one."""
     if prefix is None or "output" in choices:
         return choices
     path = expanded(prefix, "PREFIX")
-    if os.path.isdir(path):  # noqa: PTH112 (Path's raises where a name is too long)
+    if os.path.isdir(path):  # noqa: PTH112 (that of Path raises if a name is too long)
         return choices
     ending = path.suffix.lower()
     return choices | {"output": OUTPUTS[ending]} if ending in OUTPUTS else choices
 
 
 def joined(names: list[str]) -> str:
-    """The names of pictures as one that a file system takes; long ones are cut."""
+    """One name made of pictures' names, cut to a length that a file system accepts."""
     text = "--".join(names)
     if len(os.fsencode(text)) <= LONGEST_NAME:
         return text
@@ -61,20 +61,20 @@ def joined(names: list[str]) -> str:
 
 
 def _cut(name: str, size: int) -> str:
-    """The beginning of a name, at most some bytes long and no character in halves."""
+    """The start of a name, at most `size` bytes long, without splitting a character."""
     return os.fsencode(name)[: max(size, 1)].decode(errors="ignore")
 
 
 def check_free(files: RunFiles, inputs: list[tuple[str, Path]], overwrite: bool) -> None:
-    """Refuse a prefix where a run would harm an input, an earlier run or somebody else's file.
+    """Refuse a prefix with which a run would harm an input, an earlier run or another file.
 
     Args:
-        files: of the run about to begin.
+        files: the files of the new run.
         inputs: everything that it reads: (name of the argument, path).
-        overwrite: whether an earlier run of the same prefix may go.
+        overwrite: whether an earlier run with the same prefix may be replaced.
 
     Raises:
-        InputError: naming the file in the way.
+        InputError: a file is in the way; the message names it.
     """
     check_writable(files)
     check_inputs_apart(files, inputs)
@@ -95,14 +95,14 @@ def check_free(files: RunFiles, inputs: list[tuple[str, Path]], overwrite: bool)
 
 
 def check_no_stranger(files: RunFiles, done: int) -> None:
-    """Refuse to go on where somebody else's file, or a retouched one, stands where results go.
+    """Refuse to resume if results would replace somebody else's file, or an edited picture.
 
     Args:
-        files: of the run.
-        done: iterations; the pictures after them are still to be written.
+        files: the run's files.
+        done: the number of finished iterations; later pictures are still to be written.
 
     Raises:
-        InputError: naming the file.
+        InputError: a file is in the way; the message names it.
     """
     for number, path in files.pictures().items():
         is_to_come = path.suffix == files.suffix and (number is None or number >= done)
@@ -114,20 +114,20 @@ def check_no_stranger(files: RunFiles, done: int) -> None:
 
 
 def check_inputs_apart(files: RunFiles, inputs: list[tuple[str, Path]]) -> None:
-    """InputError where a file of the run, present or to come, is one of its inputs."""
+    """Raise InputError if a file of the run, existing or future, is one of its inputs."""
     for file in _own_files(files):
         for argument, path in inputs:
             if same_file(file, path):
                 raise InputError(
-                    f"PREFIX: expected another than an input's. Received: {str(files.prefix)!r}, "
-                    f"whose {file.name} is {argument}, {str(path)!r}"
+                    "PREFIX: expected one that replaces no input. Received: "
+                    f"{str(files.prefix)!r}, whose {file.name} is {argument}, {str(path)!r}"
                 )
 
 
 def _own_files(files: RunFiles) -> Iterator[Path]:
     """The files on disk that a run of this prefix writes, replaces or removes."""
     results = [RunFiles(files.prefix, suffix).picture() for suffix in {*SUFFIXES.values()}]
-    # In another format only what an earlier run has left: a photograph may lie beside it.
+    # In another format, only the files of an earlier run: PREFIX.jpg may be a photograph.
     results = [file for file in results if file.suffix == files.suffix or is_ours(file)]
     own = [files.record, *results, *files.pictures().values(), *files.images().values()]
     for file in [*own, files.journal, files.lock, files.about]:
@@ -136,7 +136,7 @@ def _own_files(files: RunFiles) -> Iterator[Path]:
 
 
 def is_ours(file: Path) -> bool:
-    """Whether this program wrote a file: a record, or a picture that bears its mark."""
+    """Whether this program wrote a file: a record, or a picture with its mark."""
     try:
         start, end = ends_of_file(file)
     except OSError:
@@ -156,17 +156,17 @@ def _is_record(file: Path) -> bool:
 
 
 def _is_strange(state: Path) -> bool:
-    """Whether a folder stands where the state goes that this program has not made."""
+    """Whether the state's path is a folder that this program has not made."""
     try:
         content = {path.name for path in state.iterdir()}
-    except (FileNotFoundError, NotADirectoryError):  # the latter: PREFIX itself lies in a file
+    except (FileNotFoundError, NotADirectoryError):  # the latter if PREFIX is below a file
         return False
     except OSError:
         return True
-    # A kill may leave a state that holds no more than the lock and a text on its way.
+    # A kill may leave a state with only the lock and an unfinished text.
     if ABOUT in content or content <= {"lock", ABOUT + TEMPORARY}:
         return False
-    # Version 1 left no text; its folders hold numbered images, and at times the journal.
+    # Version 1 wrote no text; its folders hold numbered images and sometimes the journal.
     journal = state / "journal"
     if journal.is_file():
         with journal.open("rb") as opened:
@@ -175,7 +175,7 @@ def _is_strange(state: Path) -> bool:
 
 
 def check_writable(files: RunFiles) -> None:
-    """InputError where nothing can be written: found before anything is computed."""
+    """Raise InputError if nothing can be written, before anything is computed."""
     received = f"Received: {str(files.prefix)!r}"
     folder, longest_folder = files.prefix.parent, 0
     try:
@@ -198,6 +198,5 @@ def check_writable(files: RunFiles) -> None:
         )
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(
-            f"PREFIX: expected a folder that can be written to. {received}, where {str(folder)!r} "
-            "is none"
+            f"PREFIX: expected a folder that can be written to. {received}; {str(folder)!r} cannot"
         )

@@ -1,4 +1,4 @@
-"""The journal: what the objective answered, kept so that a resume ends up where the run stood.
+"""The journal of the objective's answers, with which a resume gets to where the run stopped.
 
 scipy gives no access to the state of L-BFGS-B. But it is deterministic: given the same answers, it
 asks the same questions. So a resume answers from the journal, until all entries are used.
@@ -22,15 +22,15 @@ class JournalMismatch(Exception):
 
 
 class Journal:
-    """Answers of the objective in the order they were given, written to disk as they come.
+    """The objective's answers in order, written to disk as they come.
 
-    The file starts with a line that says what it belongs to. Each entry is: the length of what
-    follows; checksum of the image, seconds, number of terms; terms; gradient; checksum of all that.
+    The file starts with a line that identifies it. Each entry consists of: the length of the rest;
+    checksum of the image, seconds, number of terms; terms; gradient; checksum of the entry.
 
     Args:
-        path: of the file. A journal of the same `key` that stands there is replayed, up to the
-            first torn or damaged entry. Any other journal is overwritten.
-        key: digest of all that the answers depend on.
+        path: path of the file. An existing journal with the same `key` is replayed, up to the first
+            incomplete or damaged entry. Any other journal is overwritten.
+        key: digest of everything on which the answers depend.
     """
 
     _HEAD = struct.Struct("<IdI")
@@ -71,23 +71,23 @@ class Journal:
         return values[:count], values[count:].reshape(image.shape), seconds
 
     def _read_entry(self) -> bytes | None:
-        """The next entry without length and checksum, or None where none is whole."""
+        """The next entry without length and checksum, or None if it is not whole."""
         length = self._file.read(4)
         if len(length) < 4:
             return None
         (announced,) = struct.unpack("<I", length)
         if announced > os.fstat(self._file.fileno()).st_size:
-            return None  # memory would be reserved for it
+            return None  # do not allocate memory for a damaged length
         entry = self._file.read(announced)
         if self._file.read(4) != struct.pack("<I", zlib.crc32(entry)):
             return None
-        values = len(entry) - self._HEAD.size  # a hole of zeros checks out too
+        values = len(entry) - self._HEAD.size  # zeros from a hole in the file have a valid checksum
         return entry if values > 0 and values % 4 == 0 else None
 
     def append(
         self, image: np.ndarray, terms: np.ndarray, gradient: np.ndarray, seconds: float
     ) -> None:
-        """Add an answer. It is handed to the system at once, so that a kill does not lose it."""
+        """Add an answer. It is passed to the system at once, so a kill does not lose it."""
         gradient = np.ascontiguousarray(gradient, "<f4")
         head = self._HEAD.pack(zlib.crc32(image), seconds, len(terms)) + terms.tobytes()
         checksum = zlib.crc32(gradient, zlib.crc32(head))

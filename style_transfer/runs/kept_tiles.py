@@ -1,7 +1,7 @@
-"""What the tiles of the evaluation in progress gave, so that a kill costs the work of one tile.
+"""The answers of an unfinished evaluation's tiles, so that a kill costs the work of one tile.
 
-At 87 megapixels an evaluation takes minutes. Values come back to the bit, and sums are added up in
-the tiles' order, so a resumed evaluation gives what an undisturbed one does.
+At 87 megapixels an evaluation takes minutes. Values are read back to the bit, and sums are added up
+in the tiles' order, so a resumed evaluation has the same result as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ MARK = b"neural_style_transfer tiles"
 
 
 class KeptTiles:
-    """A file of the answers of tiles, in the order in which they came.
+    """A file of the tiles' answers, in the order in which they came.
 
-    It starts with a line that says which image they belong to. Each entry is: the length of what
-    follows; a line with the question; arrays as `np.save` writes them; the checksum of all that.
+    It starts with a line that identifies the image. Each entry consists of: the length of the rest;
+    a line with the question; arrays as written by `np.save`; the checksum of the entry.
 
     Args:
-        path: of the file.
-        key: digest of all that the answers depend on, but for the image.
+        path: path of the file.
+        key: digest of everything but the image on which the answers depend.
     """
 
     def __init__(self, path: Path, key: str):
         self.path, self.key = path, key
-        self.found = 0  # answers from before that were given
+        self.found = 0  # earlier answers that were returned
         self._file: io.BufferedRandom | None = None
         self._replaying = False
 
     def begin(self, image: np.ndarray) -> None:
-        """An evaluation of an image begins: keep what there is of it, drop what there is of others.
+        """Start the evaluation of an image: keep its answers, if any, and drop those of others.
 
         Args:
             image: float32 (1, H, W, 3).
@@ -59,7 +59,7 @@ class KeptTiles:
         """The next entry's arrays, or None when all are used up.
 
         Args:
-            question: what was asked of which tile; an entry to another one ends the answers.
+            question: the question and the tile; the first entry for another one ends the answers.
         """
         if self._file is None or not self._replaying:
             return None
@@ -73,7 +73,7 @@ class KeptTiles:
         return found
 
     def append(self, question: str, arrays: list[np.ndarray]) -> None:
-        """Add an answer. It is handed to the system at once, so that a kill does not lose it."""
+        """Add an answer. It is passed to the system at once, so a kill does not lose it."""
         if self._file is None:
             return
         content = io.BytesIO()
@@ -94,14 +94,14 @@ class KeptTiles:
             self._file = None
 
     def _read(self, question: str) -> list[np.ndarray] | None:
-        """The arrays of the next entry, or None where none is whole and to this question."""
+        """The next entry's arrays, or None if it is not whole or not for this question."""
         assert self._file is not None
         length = self._file.read(8)
         if len(length) < 8:
             return None
         (announced,) = struct.unpack("<Q", length)
         if announced > os.fstat(self._file.fileno()).st_size:
-            return None  # memory would be reserved for it
+            return None  # do not allocate memory for a damaged length
         entry = self._file.read(announced)
         if self._file.read(4) != struct.pack("<I", zlib.crc32(entry)) or not entry:
             return None

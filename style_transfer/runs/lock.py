@@ -1,4 +1,4 @@
-"""One process at a time on a run, or on anything else that keeps its state in a folder."""
+"""One process at a time on a run, or on anything else with a folder of state."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,7 +10,7 @@ from style_transfer.runs.files import ABOUT, ABOUT_TEXT, RunFiles, write_text
 
 @contextmanager
 def locked(files: RunFiles) -> Iterator[None]:
-    """Keep other processes off a run while this one paints. Folders are made as needed.
+    """Keep other processes away from a run while this one paints. Makes folders as needed.
 
     Raises:
         InputError: another process is painting with the same prefix, or nothing can be written.
@@ -23,14 +23,14 @@ def locked(files: RunFiles) -> Iterator[None]:
 def locked_state(
     state: Path, about_text: str, argument: str, place: Path, user: str
 ) -> Iterator[None]:
-    """Hold the lock of a folder of state, which is made as needed and bears a text as its mark.
+    """Hold the lock of a folder of state, which is made as needed and marked by a text.
 
     Args:
         state: the folder.
-        about_text: marks it as this program's, in a file of its own.
-        argument: which names the place, as errors call it.
-        place: whose state it is.
-        user: of the place, such as "process".
+        about_text: the text of a file that marks the folder as this program's.
+        argument: the argument that names the place, for errors.
+        place: the place to which the state belongs.
+        user: what uses the place, such as "process", for errors.
 
     Raises:
         InputError: another process holds the lock, or nothing can be written.
@@ -49,5 +49,5 @@ def locked_state(
         with suppress(OSError):
             if [path.name for path in state.iterdir()] == [about.name]:
                 about.unlink()
-            for folder in made:  # left empty by a process that never began
+            for folder in made:  # empty if the process never started to paint
                 folder.rmdir()

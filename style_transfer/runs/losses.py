@@ -1,4 +1,4 @@
-"""The losses of a run at each of its sizes: of the whole picture or, above its memory, in tiles."""
+"""The losses of a run at each of its sizes: whole or, if memory does not suffice, in tiles."""
 
 from __future__ import annotations
 
@@ -33,16 +33,17 @@ CORES_A_WORKER = 2
 
 
 def crew_for(run: Run, filters: Filters, workers: int | str, address: str | None) -> Crew:
-    """Who computes the tiles of a run.
+    """The processes that compute a run's tiles.
 
     Args:
-        run: with its settings and precision.
-        filters: of the network.
-        workers: as `--workers`.
-        address: of a Ray cluster, or None.
+        run: the run, with its settings and precision.
+        filters: the network's filters.
+        workers: as for `--workers`.
+        address: the address of a Ray cluster, or None.
 
     Raises:
-        InputError: no such number; Ray is missing; there is no cluster at the address.
+        InputError: `workers` is not a number, Ray is missing, or there is no cluster at the
+            address.
     """
     count = parse_workers(workers)
     if count is None and address is None:
@@ -58,10 +59,10 @@ class RunLosses:
     """Makes targets and objective of a run at any of its sizes.
 
     Args:
-        run: whose record learns which sizes are painted in tiles.
-        network: that `shared` made last.
+        run: the run; its record gets the method of each size.
+        network: the network that `shared` made last.
         shared: keeps targets for later sizes and runs.
-        crew: who computes tiles; None: this process.
+        crew: the processes that compute tiles; None: this process.
     """
 
     def __init__(
@@ -80,17 +81,17 @@ class RunLosses:
         if not (self.crew.is_this_process or any(run.method(x).tile for x in sizes)):
             run.say(
                 "--workers: no size is computed in tiles, so this process paints alone "
-                "(--tile N asks for tiles).",
+                "(use --tile N for tiles).",
                 warning=True,
             )
 
     def targets(self, size: Size, images: list[np.ndarray], regions: list[Masks] | None) -> Targets:
-        """What the combination image is compared with.
+        """The targets with which the combination image is compared.
 
         Args:
-            size: of the run.
+            size: one of the run's sizes.
             images: content image, then style images, float32 (1, H, W, 3), BGR minus mean.
-            regions: of each image, in the same order; None without masks.
+            regions: the regions of each image, in the same order; None without masks.
         """
         self.close()
         if not self.run.method(size).tile:
@@ -113,17 +114,17 @@ class RunLosses:
         )
 
     def close(self) -> None:
-        """End those who compute the tiles of the last size."""
+        """End the processes that compute the last size's tiles."""
         if self._tiles:
             self._tiles.close()
             self._tiles = None
 
     def objective(self, size: Size, targets: Targets) -> Callable:
-        """The loss at a size: from an image, (1, H, W, 3), to (terms, gradient).
+        """The objective at a size: takes an image, (1, H, W, 3), and returns (terms, gradient).
 
         Args:
-            size: of the run.
-            targets: at this size.
+            size: one of the run's sizes.
+            targets: the targets at this size.
         """
         make: Callable = make_objective
         measure: Callable = balanced_loss_weights

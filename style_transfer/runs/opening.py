@@ -1,4 +1,4 @@
-"""Opening a run, new or earlier: its pictures read, its prefix checked and locked."""
+"""Opens a run, new or earlier: reads its pictures, checks and locks its prefix."""
 
 import dataclasses
 import hashlib
@@ -45,7 +45,8 @@ class Opening:
     """How a run is opened.
 
     Attributes:
-        make_render: from the pictures and the settings to how images become pixels.
+        make_render: takes the pictures and the settings, and returns the function that turns images
+            into pixels.
         check: called with settings and pictures before anything is written; may raise InputError.
         journal: see `RunOptions`.
         listeners: see events.py.
@@ -66,14 +67,14 @@ def new_run(
     overwrite: bool,
     opening: Opening,
 ) -> Iterator[tuple[Run, Inputs]]:
-    """A new run.
+    """Open a new run.
 
     Args:
         prefix: see `guard.run_files`; None writes nothing.
-        preset: whose choices the settings started from.
+        preset: the preset from which the settings started.
         settings: all choices.
         sources: the pictures.
-        overwrite: replace an earlier run of the same prefix.
+        overwrite: replace an earlier run with the same prefix.
         opening: everything else.
 
     Raises:
@@ -106,10 +107,15 @@ def new_run(
 def earlier_run(
     prefix: str | os.PathLike, changes: Changes, opening: Opening
 ) -> Iterator[tuple[Run, Inputs]]:
-    """An earlier run, at the point from which it goes on.
+    """Open an earlier run at the point from which it continues.
+
+    Args:
+        prefix: see `resume.find_run`.
+        changes: the user's changes.
+        opening: everything else.
 
     Raises:
-        InputError: there is no such run; or something changed that would make it another one.
+        InputError: there is no such run, or a change would make it a different run.
     """
     found = find_run(prefix)
     load_record(found)  # fail before creating a lock
@@ -133,7 +139,7 @@ def earlier_run(
 
 
 def named_files(sources: Sources, settings: Settings) -> list[tuple[str, Path]]:
-    """All files that the user names, with the argument that names each."""
+    """All files that the user named, each with its argument."""
     named = [("BASE", sources.content), *(("REF", style) for style in sources.styles)]
     named.append(("--init", sources.start))
     kinds = ["--content_mask"] + ["--style_mask"] * len(sources.styles)
@@ -154,9 +160,9 @@ def picture_files(
 
     Args:
         inputs: the pictures.
-        files: of the run.
-        copies: receives what is to be written for a resume, by path: the pictures that were handed
-            over from memory.
+        files: the run's files.
+        copies: receives the pictures from memory, by the path to which they must be written for a
+            resume.
     """
     copies = {} if copies is None else copies
     entry = partial(_entry, files=files, copies=copies)
@@ -189,7 +195,7 @@ def _entry(
 
 
 def beside(path: str | None, folder: Path | None) -> str:
-    """`path` relative to a folder; empty where there is none, or on another drive."""
+    """`path` relative to a folder; empty if there is none, or if it is on another drive."""
     try:
         return os.path.relpath(path, folder) if path and folder else ""
     except ValueError:

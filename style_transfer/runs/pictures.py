@@ -1,4 +1,4 @@
-"""Writing pictures: PNG and TIFF of 8 or 16 bits a channel, with alpha where it is given; JPEG."""
+"""Writes pictures: PNG and TIFF with 8 or 16 bits per channel, with or without alpha; JPEG."""
 
 import dataclasses
 import json
@@ -16,10 +16,10 @@ from style_transfer.runs.record import PROGRAM
 from style_transfer.schedule import PRINT_DPI
 from style_transfer.settings import Settings
 
-LARGEST_JPEG = 65_500  # pixels a side that libjpeg writes
+LARGEST_JPEG = 65_500  # pixels per side that libjpeg can write
 LARGEST_TIFF = 4 * 10**9  # bytes of pixels; TIFF's addresses have 32 bits
 TIFF_TILE = (256, 256)
-_BAND = 1 << 22  # bytes filtered and compressed at a time: a poster needs no second copy
+_BAND = 1 << 22  # bytes filtered and compressed at a time, so that a poster needs no second copy
 
 
 def as_image(pixels: np.ndarray) -> Image.Image:
@@ -39,12 +39,12 @@ def write_picture(
 
     Args:
         file: open for writing bytes.
-        pixels: RGB (H, W, 3) or RGBA (H, W, 4) of `pixel_type(output)`. JPEG has no alpha channel:
-            what is transparent lies on white there.
+        pixels: RGB (H, W, 3) or RGBA (H, W, 4) of `pixel_type(output)`. JPEG has no alpha channel,
+            so transparent parts are blended with white.
         output: the format, as `Settings.output`.
-        texts: by keyword, ASCII; `Software` and `Settings` alone for TIFF and JPEG.
-        dpi: pixels an inch; 0 says nothing of it.
-        quality: of JPEG, 1 to 100.
+        texts: ASCII texts by keyword; TIFF and JPEG store only `Software` and `Settings`.
+        dpi: pixels per inch; 0: not stored.
+        quality: quality of JPEG, 1 to 100.
     """
     if output in ("tiff", "tiff16"):
         _write_tiff(file, pixels, texts, dpi)
@@ -62,7 +62,7 @@ def write_picture(
 
 
 def picture_options(settings: Settings) -> dict[str, Any]:
-    """How a run's pictures are written: keywords of `write_picture`."""
+    """The keywords of `write_picture` for a run's pictures."""
     text = json.dumps(dataclasses.asdict(settings), sort_keys=True)
     return {
         "output": settings.output,
@@ -73,16 +73,16 @@ def picture_options(settings: Settings) -> dict[str, Any]:
 
 
 def pixel_type(output: str) -> type:
-    """`uint8`, or `uint16` for formats of 16 bits a channel."""
+    """`uint8`, or `uint16` for formats with 16 bits per channel."""
     return np.uint16 if output.endswith("16") else np.uint8
 
 
 def check_size(output: str, rows: int, columns: int) -> None:
-    """InputError where a format has no pictures of a size."""
+    """Raise InputError if a format cannot hold a picture of this size."""
     if output == "jpeg" and max(rows, columns) > LARGEST_JPEG:
         raise InputError(
             f"--output: expected png or tiff for {columns} x {rows} pixels, more than the "
-            f"{LARGEST_JPEG:,} a side that JPEG can hold. Received: 'jpeg'"
+            f"{LARGEST_JPEG:,} per side that JPEG can hold. Received: 'jpeg'"
         )
 
 
@@ -91,7 +91,7 @@ def _with_dpi(dpi: int) -> dict[str, Any]:
 
 
 def _on_white(pixels: np.ndarray) -> np.ndarray:
-    """RGB, uint8 (H, W, 3), of RGB or RGBA."""
+    """RGB or RGBA pixels on white, uint8 (H, W, 3)."""
     if pixels.shape[2] == 3:
         return pixels
     white = Image.new("RGB", pixels.shape[1::-1], "white")
@@ -101,7 +101,7 @@ def _on_white(pixels: np.ndarray) -> np.ndarray:
 
 
 def _write_tiff(file: BinaryIO, pixels: np.ndarray, texts: dict[str, str], dpi: int) -> None:
-    """In tiles, compressed; as BigTIFF where the addresses of TIFF might not suffice."""
+    """Write a compressed TIFF in tiles; a BigTIFF if TIFF's addresses might not suffice."""
     import tifffile
 
     options: dict[str, Any] = {"software": texts["Software"], "description": texts["Settings"]}
@@ -116,9 +116,9 @@ def _write_tiff(file: BinaryIO, pixels: np.ndarray, texts: dict[str, str], dpi: 
 
 
 def write_png16(file: BinaryIO, pixels: np.ndarray, texts: dict[str, str], dpi: int = 0) -> None:
-    """PNG of 16 bits a channel, which Pillow does not write: W3C's PNG specification, 5, 9 and 11.
+    """Write a PNG with 16 bits per channel, which Pillow cannot.
 
-    Arguments are those of `write_picture`.
+    W3C's PNG specification, sections 5, 9 and 11. The arguments are those of `write_picture`.
     """
     rows, columns, channels = pixels.shape
     kind = {3: 2, 4: 6}[channels]  # RGB, RGBA
@@ -144,7 +144,7 @@ def _write_chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:
 
 
 def _filtered(pixels: np.ndarray) -> Iterator[np.ndarray]:
-    """The picture's bytes line by line, by PNG's filter 4, Paeth; some lines at a time.
+    """The picture's bytes, filtered line by line with PNG's filter 4, Paeth; some lines at a time.
 
     Each byte is replaced by its difference from the neighbor (left, above, or above left) closest
     to left + above - above left.

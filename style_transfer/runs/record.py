@@ -1,4 +1,4 @@
-"""The record of a run: what it was asked for, what it read, what it has done so far."""
+"""The record of a run: its settings, the pictures it read, and everything it has done so far."""
 
 import dataclasses
 import hashlib
@@ -23,10 +23,10 @@ class PictureFile:
     """A picture that a run reads.
 
     Attributes:
-        path: absolute; empty for a picture that was handed over from memory.
-        sha256: of the file, hexadecimal.
-        beside: its path relative to the folder of the record, where the two share a drive; so it is
-            found again after the folder was moved.
+        path: absolute path; empty for a picture from memory.
+        sha256: SHA-256 of the file, hexadecimal.
+        beside: its path relative to the record's folder, if both are on the same drive; with it the
+            picture is found again after the folder has moved.
     """
 
     path: str
@@ -36,7 +36,7 @@ class PictureFile:
 
 @dataclass
 class Evaluation:
-    """One computation of loss and gradient; `terms` holds the weighted terms by name."""
+    """One computation of loss and gradient; `terms` are multiplied by their loss weights."""
 
     number: int
     size: int
@@ -51,10 +51,10 @@ class Iteration:
     """One saved picture.
 
     Attributes:
-        number: counted over the whole run, from 0.
-        evaluations: how many had been made at its end, over the whole run.
+        number: the iteration, counted over the whole run from 0.
+        evaluations: the number of evaluations made by its end, over the whole run.
         total: the loss of its last evaluation.
-        sha256: of the image in float32 in PREFIX_state; empty where nothing is written.
+        sha256: SHA-256 of the float32 image in PREFIX_state; empty if nothing is written.
     """
 
     number: int
@@ -68,7 +68,7 @@ class Method:
     """How a size is computed.
 
     Attributes:
-        tile: side of a tile in pixels; 0: the picture is whole.
+        tile: side of a tile in pixels; 0: the picture is computed whole.
         optimizer: `lbfgs` or `adam`.
     """
 
@@ -78,26 +78,26 @@ class Method:
 
 @dataclass
 class Record:
-    """What a run is. PREFIX.json holds it.
+    """The complete description of a run, as PREFIX.json holds it.
 
     Attributes:
         preset: a key of `presets.PRESETS`.
         settings: all choices.
         content: the content picture.
         styles: the style pictures.
-        start: the picture to start from, where it is a file.
-        masks: of the content, then of each style picture; or none.
-        sizes: coarse to fine.
+        start: the picture to start from, if it is a file.
+        masks: the content's mask, then each style picture's; or none.
+        sizes: the sizes, coarse to fine.
         status: `running`, `finished`, `interrupted`, or `failed`.
         filters: where they came from; None before they are loaded.
-        filters_beside: as `PictureFile.beside`, of the filters' file.
+        filters_beside: like `PictureFile.beside`, for the filters' file.
         precision: `float32` or `bfloat16`, once it is known.
-        loss_weights: with `auto_weights`, by size number and part of the loss.
-        methods: tiles and optimizer by size number, chosen by the memory at the start.
-        versions: of Python, libraries and processor, each time that the run began or went on.
-        remarks: lines said about the pictures and what was done to them.
-        iterations: done so far.
-        evaluations: made so far.
+        loss_weights: with `auto_weights`, the loss weights by size number and part of the loss.
+        methods: tiles and optimizer by size number, chosen by the memory available at the start.
+        versions: versions of Python and libraries, and the processor, for each start or resume.
+        remarks: lines for the user about the pictures.
+        iterations: the iterations done so far.
+        evaluations: the evaluations made so far.
     """
 
     preset: str
@@ -125,7 +125,7 @@ class Record:
         return [self.content, *self.styles, *start, *self.masks]
 
     def key_of_answers(self, size: Size) -> str:
-        """Digest of all that what the objective answers at a size depends on, but for the image."""
+        """Digest of everything but the image on which the objective's answers at a size depend."""
         settings = dataclasses.asdict(self.settings)
         del settings["iter"]
         assert self.filters is not None  # they are loaded before the first size
@@ -148,7 +148,7 @@ class Record:
         """The inverse of `to_json`; also reads records of version 1.
 
         Raises:
-            ValueError: not a record, damaged, or of a version that this program does not know.
+            ValueError: the text is not a record, is damaged, or has an unknown version.
         """
         content = unsealed(text)
         version = content.pop("version", 1)
@@ -171,7 +171,7 @@ def unsealed(text: str | bytes) -> dict:
     """The inverse of `sealed`.
 
     Raises:
-        ValueError: not a record, or damaged.
+        ValueError: the text is not a record, or is damaged.
     """
     try:
         content = json.loads(text)
@@ -180,7 +180,7 @@ def unsealed(text: str | bytes) -> dict:
     if not isinstance(content, dict) or "checksum" not in content:
         raise ValueError("not a record of this program")
     if content.pop("checksum") != checksum(content):
-        raise ValueError("its checksum is another")
+        raise ValueError("its checksum does not match")
     return content
 
 
@@ -190,15 +190,15 @@ def checksum(content: dict) -> str:
 
 
 def decoded(kind: typing.Any, value: typing.Any, where: str) -> typing.Any:
-    """A value of JSON as an object of a type.
+    """Convert a JSON value into an object of a type.
 
     Args:
         kind: a dataclass, list[…], dict[str, …], … | None, or a plain type.
-        value: as `json.loads` gives it.
-        where: how an error names the value.
+        value: as returned by `json.loads`.
+        where: the value's name in errors.
 
     Raises:
-        ValueError: it is not of that type.
+        ValueError: the value is not of that type.
     """
     if dataclasses.is_dataclass(kind):
         return _decoded_dataclass(kind, value, where)
@@ -225,13 +225,13 @@ def _as_float(value: int | float) -> float:
 
 
 def _check_consistent(record: Record) -> None:
-    """ValueError where a record's parts contradict each other: no program of ours wrote it."""
+    """Raise ValueError if a record's parts contradict each other, as this program never writes."""
     settings, sizes = record.settings, record.sizes
     first = 0
     for size in sizes:
         whole = size.first_iteration == first and size.iterations > 0
         if not whole or min(size.rows, size.columns) < 1:
-            raise ValueError(f"size {size.number} is none")
+            raise ValueError(f"size {size.number} is not a size")
         first += size.iterations
     numbers = {size.number for size in sizes}
     checks = {
@@ -248,7 +248,7 @@ def _check_consistent(record: Record) -> None:
     }
     for name, is_right in checks.items():
         if not is_right:
-            raise ValueError(f"its {name} do not belong to the rest of it")
+            raise ValueError(f"its {name} do not match the rest of it")
 
 
 def _decoded_dataclass(kind: typing.Any, value: typing.Any, where: str) -> typing.Any:

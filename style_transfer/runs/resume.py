@@ -1,4 +1,4 @@
-"""The rules by which an earlier run goes on."""
+"""The rules for resuming an earlier run."""
 
 import dataclasses
 import os
@@ -18,14 +18,14 @@ from style_transfer.settings import INITS, Settings
 
 @dataclass
 class Changes:
-    """What a user wants different from the run that is resumed.
+    """The user's changes to a run that is resumed.
 
     Attributes:
         choices: fields of `Settings`.
         from_iteration: go back to the image after this iteration.
-        overwrite: admit choices that change the loss, and pictures and filters that have changed.
+        overwrite: allow choices that change the loss, and pictures and filters that have changed.
         base: where the content picture is now; None: where the record says.
-        styles: where the style pictures are now.
+        styles: where the style pictures are now; None likewise.
     """
 
     choices: dict = field(default_factory=dict)
@@ -39,8 +39,7 @@ def find_run(prefix: str | os.PathLike) -> RunFiles:
     """The files of an earlier run.
 
     Args:
-        prefix: as it was given to the run; or its result's name; or its folder, where that holds
-            one run only.
+        prefix: the run's prefix, or its result's name, or its folder if that holds only one run.
 
     Raises:
         InputError: there is no such run.
@@ -81,7 +80,7 @@ def load_record(files: RunFiles) -> Record:
     """The record of an earlier run.
 
     Raises:
-        InputError: it is not one of this program's, whole.
+        InputError: it is damaged, or not a record of this program.
     """
     try:
         return Record.from_json(files.record.read_bytes())
@@ -93,24 +92,24 @@ def load_record(files: RunFiles) -> Record:
 
 
 def continued(record: Record, folder: Path, changes: Changes) -> tuple[Sources, int]:
-    """Bring a record to the point from which its run goes on.
+    """Bring a record to the point from which its run continues.
 
     Args:
-        record: of the earlier run; changed in place.
-        folder: of the record.
-        changes: what is to be different.
+        record: the earlier run's record, changed in place.
+        folder: the record's folder.
+        changes: the user's changes.
 
     Returns:
         Where the pictures are now, and how many iterations are kept.
 
     Raises:
-        InputError: something changed that would make it another run.
+        InputError: a change would make it a different run.
     """
     before = record.settings
     given, choices = given_pictures(changes.choices)
     if given != Given():
         name = "--init" if given.start is not None else "--content_mask, --style_mask"
-        raise InputError(f"{name}: expected a path, in a resume. Received: a picture in memory")
+        raise InputError(f"{name}: expected a path in a resume. Received: a picture in memory")
     settings = with_choices(before, choices)
     changed = {
         item.name
@@ -177,7 +176,7 @@ def _iterations_kept(record: Record, settings: Settings, from_iteration: int | N
 def _sources(
     record: Record, folder: Path, changes: Changes, settings: Settings, changed: set
 ) -> Sources:
-    """Where the run's pictures are now: named by the user, or found by the record."""
+    """Where the run's pictures are now: named by the user, or found through the record."""
 
     def located(entries: list[PictureFile], option: str) -> list[Path]:
         return [_located(entry, folder, option, changes.overwrite) for entry in entries]
@@ -204,7 +203,7 @@ def _sources(
 
 
 def _located(entry: PictureFile, folder: Path, option: str, overwrite: bool) -> Path:
-    """Where a picture of the record is now: known by its SHA-256, also after a move."""
+    """Where a picture of the record is now; its SHA-256 identifies it even after a move."""
     candidates = [Path(entry.path)] if entry.path else []
     if entry.beside:
         candidates.append(folder / entry.beside)
@@ -235,10 +234,10 @@ def _located(entry: PictureFile, folder: Path, option: str, overwrite: bool) -> 
 
 
 def check_same_pictures(before: list[PictureFile], now: list[PictureFile], overwrite: bool) -> None:
-    """InputError where a picture named by the user is another than the run's."""
+    """Raise InputError if a picture named by the user differs from the run's."""
     for old, new in zip(before, now, strict=False):
         if old.sha256 != new.sha256 and not overwrite:
             raise InputError(
-                f"--resume: expected the picture of SHA-256 {old.sha256[:12]}…, or --overwrite. "
+                f"--resume: expected the picture with SHA-256 {old.sha256[:12]}…, or --overwrite. "
                 f"Received: {new.path or new.beside!r}, {new.sha256[:12]}…"
             )

@@ -1,4 +1,4 @@
-"""A run: which sizes are still to be painted, and its record, journal and pictures on disk."""
+"""A run: the sizes that are still to be painted, and its record, journal and pictures on disk."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -32,12 +32,12 @@ from style_transfer.runs.snapshots import Snapshots
 from style_transfer.runs.takeover import RunOptions, clear_for, drop_later_images
 from style_transfer.schedule import Size
 
-# From an image, float32 (1, H, W, 3), and a type, uint8 or uint16, to pixels (H, W, 3 or 4).
+# Takes an image, float32 (1, H, W, 3), and a type, uint8 or uint16; returns pixels (H, W, 3 or 4).
 Render = Callable[[np.ndarray, type], np.ndarray]
 
 
 class Optimization(Protocol):
-    """What a run asks of an evaluator."""
+    """The part of an evaluator that a run uses."""
 
     @property
     def best(self) -> np.ndarray: ...
@@ -46,15 +46,15 @@ class Optimization(Protocol):
 class Run:
     """The progress of a run, in memory and, where it has files, on disk.
 
-    A context manager; nothing on disk changes before its first size is asked for. The caller holds
-    the lock.
+    This is a context manager. Nothing on disk changes before the first size is requested. The
+    caller holds the lock.
 
     Args:
-        record: of a new run, or of an earlier one that goes on.
+        record: the record of a new run, or of an earlier one that continues.
         files: names of its files; None writes nothing.
         options: see `RunOptions`.
-        render: makes the pixels that are saved.
-        listeners: told of everything that happens; see events.py.
+        render: turns images into the pixels to save.
+        listeners: called with every event; see events.py.
     """
 
     def __init__(
@@ -68,15 +68,15 @@ class Run:
         self.record = record
         self.files = files
         self.options = options
-        self.journal: Journal | Snapshots | None = None  # of the current size
+        self.journal: Journal | Snapshots | None = None  # that of the current size
         self.resources = ExitStack()  # closed when the run ends
         self._render = render
         self._listeners = listeners
         self._saved = options.done or 0  # iterations whose files are on disk
-        self._earlier = record.iterations, record.evaluations  # come again as they are replayed
+        self._earlier = record.iterations, record.evaluations  # entered again during the replay
         self._latest: tuple[int, np.ndarray] | None = None  # the last iteration and its image
         self._why_fresh = "no journal of these iterations is left"
-        self._begun = False  # whether anything on disk is this run's
+        self._begun = False  # whether this run has written anything
 
     def __enter__(self) -> "Run":
         prefix = self.files.prefix if self.files else None
@@ -84,9 +84,9 @@ class Run:
         return self
 
     def begin(self) -> None:
-        """Change what is on disk; until here, a fault or a listener's stop leaves it as it is.
+        """Start to write; until this call, a fault or a listener's stop leaves the disk unchanged.
 
-        The first size that is asked for does it by itself. A second call does nothing.
+        Requesting the first size calls this. A second call does nothing.
         """
         if self._begun:
             return
@@ -102,14 +102,16 @@ class Run:
             drop_later_images(self.files, self._saved)
         if self.files and not self.options.journal:
             self.say(
-                "No journal is kept: a kill loses the current iteration and, for the rest of its "
+                "No journal is kept: a kill costs the current iteration and, for the rest of its "
                 "size, the optimizer's memory."
             )
         if self.options.done == self.record.settings.iter:
-            self.say(f"All {self.options.done} iterations are done; --iter N makes it N in all.")
+            self.say(
+                f"All {self.options.done} iterations are done; --iter N paints up to N in all."
+            )
 
     def _check_image(self) -> None:
-        """InputError where the image that the run goes on from is damaged or gone."""
+        """Raise InputError if the image from which the run continues is damaged or missing."""
         assert self.files is not None
         size = self._current()
         is_replayed = size and self.options.journal and self.files.journal.exists()
@@ -129,7 +131,7 @@ class Run:
     # Events
 
     def tell(self, event: Event) -> None:
-        """Hand an event to all listeners; what one raises comes out once all have heard it."""
+        """Pass an event to all listeners; an exception of one is raised after all were called."""
         stop = None
         for listener in self._listeners:
             try:
@@ -140,11 +142,11 @@ class Run:
             raise stop
 
     def say(self, line: str, warning: bool = False) -> None:
-        """Tell people a line."""
+        """Send a line for the user to all listeners."""
         self.tell(Said(line, warning))
 
     def remark(self, line: str | None) -> None:
-        """Say a line about the pictures once, and keep it in the record; None says nothing."""
+        """Say a line about the pictures, only once per run, and keep it in the record."""
         if line and line not in self.record.remarks:
             self.record.remarks.append(line)
             self.say(line)
@@ -159,9 +161,9 @@ class Run:
     def sizes(self) -> Iterator[Size]:
         """The sizes still to be painted, coarse to fine, each from its start.
 
-        A size whose journal is there begins at its first evaluation again, and answers come from
-        the journal. Where it is not, but iterations of it are saved, a new call of the optimizer
-        begins after the last of them.
+        A size with a journal starts again at its first evaluation, with answers from the journal.
+        Without one, but with saved iterations, a new call of the optimizer starts after the last
+        of them.
         """
         self.begin()
         while size := self._next_size():
@@ -200,39 +202,39 @@ class Run:
         ]
 
     def image_before(self, size: Size) -> np.ndarray | None:
-        """The image that the iteration before a size ended with; None for the first."""
+        """The image after the last iteration before a size; None for the first size."""
         return self.image(size.first_iteration - 1) if size.first_iteration else None
 
     def choose_methods(self, choose: Callable[[], dict[str, Method]]) -> None:
-        """Choose tiles and optimizer of all sizes once, before the run begins.
+        """Choose tiles and optimizer for all sizes once, before the run begins.
 
-        The record keeps them: a resume goes on in the same way, however much memory it has.
+        The record keeps them, so a resume continues in the same way, however much memory it has.
         """
         if not self.record.methods:
             self.record.methods = choose()
 
     def method(self, size: Size) -> Method:
-        """Tiles and optimizer of a size."""
+        """The tiles and optimizer of a size."""
         whole = Method(0, self.record.settings.optimizer)
         return self.record.methods.get(str(size.number), whole)
 
     def in_place(self, size: Size) -> bool:
-        """Whether L-BFGS, though asked for, gives way to Adam in less memory at a size."""
+        """Whether, to save memory, a size uses Adam in place although L-BFGS was chosen."""
         return self.method(size).optimizer != self.record.settings.optimizer
 
     def loss_weights(self, size: Size, measure: Callable[[], dict]) -> dict | None:
-        """With `auto_weights`, the weights of all parts of the loss, measured once a size."""
+        """With `auto_weights`, the loss weights of all parts, measured once per size."""
         if not self.record.settings.auto_weights:
             return None
         weights = self.record.loss_weights
         if str(size.number) not in weights:
             weights[str(size.number)] = measure()
-            self.save_record()  # a resume goes on with the same numbers
+            self.save_record()  # so that a resume uses the same numbers
         return weights[str(size.number)]
 
     @contextmanager
     def painting(self, size: Size, optimization: Optimization) -> Iterator[None]:
-        """While a size is optimized: keep what a stop leaves; start over where a replay fails."""
+        """Hold while a size is optimized: saves when stopped, restarts if a replay fails."""
         try:
             yield
         except JournalMismatch:
@@ -250,7 +252,7 @@ class Run:
     # The journal
 
     def _journal_of(self, size: Size) -> Journal | Snapshots:
-        """Every answer, or, where they would be too many bytes, the optimizer's own state."""
+        """The journal of every answer or, if that would be too large, the optimizer's snapshots."""
         assert self.files is not None
         if not self.in_place(size):
             return Journal(self.files.journal, self.record.key_of_answers(size))
@@ -272,13 +274,13 @@ class Run:
     # Progress
 
     def _back_to(self, iteration: int) -> None:
-        """Leave in the record what came before `iteration`."""
+        """Remove `iteration` and everything after it from the record."""
         iterations, evaluations = self._earlier
         self.record.iterations = iterations[:iteration]
         self.record.evaluations = [e for e in evaluations if e.iteration < iteration]
 
     def evaluated(self, size: Size, terms: np.ndarray, seconds: float, replayed: bool) -> None:
-        """Enter an evaluation into the record and tell of it."""
+        """Enter an evaluation into the record and report it."""
         by_name = dict(zip(TERMS, map(float, terms), strict=True))
         entry = Evaluation(
             number=len(self.record.evaluations),
@@ -298,9 +300,9 @@ class Run:
         self.tell(told)
 
     def iteration_done(self, size: Size, image: np.ndarray, loss: float) -> None:
-        """Enter an iteration into the record, save its image, and tell of it.
+        """Enter an iteration into the record, save its image, and report it.
 
-        One that was saved before comes again as it is replayed; nobody is told.
+        An iteration that was saved before is not saved or reported again when it is replayed.
         """
         number = len(self.record.iterations)
         if number < self._saved:
@@ -323,7 +325,7 @@ class Run:
         self.tell(IterationDone(size, number, loss, seconds, path, picture))
 
     def picture_of(self, image: np.ndarray) -> Image.Image:
-        """The picture of an image, 8 bits a channel, whatever the format on disk is."""
+        """The picture of an image with 8 bits per channel, whatever the format on disk is."""
         return Image.fromarray(self._render(image, np.uint8))
 
     def image(self, iteration: int) -> np.ndarray:
@@ -334,7 +336,7 @@ class Run:
         """
         if self._latest and self._latest[0] == iteration:
             return self._latest[1]
-        assert self.files is not None  # without files, no iteration is older than this run
+        assert self.files is not None  # without files there is no earlier iteration
         path = self.files.image(iteration)
         try:
             if sha256_of_file(path) != self._earlier[0][iteration].sha256:
@@ -343,7 +345,7 @@ class Run:
         except (OSError, ValueError) as error:
             raise InputError(
                 f"--resume: expected the state {str(path)!r} as it was saved; --from_iteration "
-                f"goes back to one before. Received: {error}"
+                f"goes back to an earlier one. Received: {error}"
             ) from None
 
     # Files
@@ -361,26 +363,26 @@ class Run:
         return path
 
     def save_record(self) -> None:
-        """Write PREFIX.json, where the run has files."""
+        """Write PREFIX.json, if the run has files."""
         if self.files:
             write_text(self.files.record, self.record.to_json())
 
     def stop(self, status: str, image: np.ndarray) -> None:
-        """Save the result as far as it is, and the record.
+        """Save the result so far, and the record.
 
         Args:
             status: `finished`, or why the run stops early; see `Record`.
             image: float32 (1, H, W, 3).
         """
         self.record.status = status
-        if len(self.record.iterations) < self._saved:  # stopped while it was replayed
+        if len(self.record.iterations) < self._saved:  # stopped during the replay
             self._back_to(self._saved)
         else:
             self.save_picture(image)
         self.save_record()
 
     def finish(self) -> np.ndarray:
-        """Save the result; the journal has served and goes. Returns the last image."""
+        """Save the result and remove the journal. Returns the last image."""
         image = self.image(len(self.record.iterations) - 1)
         self.stop("finished", image)
         self._drop_journal()

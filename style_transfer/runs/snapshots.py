@@ -1,7 +1,7 @@
-"""Snapshots: the optimizer's own state, where a journal of every gradient would be too large.
+"""Snapshots of the optimizer's own state, used if a journal of every gradient would be too large.
 
-Two generations in turn, each written whole or not at all: what damages the later one costs the
-steps since the one before.
+There are two generations, each written whole or not at all: damage to the newer one costs the steps
+since the older one.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Snapshot:
     """The state of a descent after some evaluations.
 
     Attributes:
-        key: digest of all that the state depends on.
-        terms: of each evaluation of this size so far.
-        seconds: that each took.
-        arrays: float32, all of one shape (1, H, W, 3), by name.
-        steps: of the optimizer, over all sizes.
+        key: digest of everything on which the state depends.
+        terms: the terms of each evaluation of this size so far.
+        seconds: how long each evaluation took.
+        arrays: float32 arrays by name, all of the same shape (1, H, W, 3).
+        steps: the optimizer's steps over all sizes.
     """
 
     key: str
@@ -43,41 +43,41 @@ class Snapshot:
 
 
 class Snapshots:
-    """The snapshots of a run, in its folder of states.
+    """The snapshots of a run, in its folder of state.
 
     Args:
-        paths: of the generations.
-        key: of the current size.
-        key_before: of the size before; its last state is where this one's begins.
+        paths: the paths of the generations.
+        key: the key of the current size.
+        key_before: the key of the previous size, from whose last state this size starts.
     """
 
     def __init__(self, paths: Sequence[Path], key: str, key_before: str | None = None):
         self.paths, self.key = list(paths), key
         self.replayed = 0
         heads = {path: head for path in self.paths if (head := _head(path))}
-        # The newest first: by evaluations of this size, then of the size before.
+        # Newest first: by evaluations of this size, then of the previous one.
         order = sorted(heads, key=lambda path: len(heads[path]["terms"]), reverse=True)
         self._own = [path for path in order if heads[path]["key"] == key]
         self._before = [path for path in order if heads[path]["key"] == key_before]
 
     @property
     def found(self) -> bool:
-        """Whether there is a state of this size."""
+        """Whether there is a snapshot of this size."""
         return bool(self._own)
 
     def load(self) -> Snapshot | None:
-        """The newest whole state of this size, or None."""
+        """The newest whole snapshot of this size, or None."""
         return next((found for path in self._own if (found := _read(path))), None)
 
     def load_before(self) -> Snapshot | None:
-        """The newest whole state of the size before, or None."""
+        """The newest whole snapshot of the previous size, or None."""
         return next((found for path in self._before if (found := _read(path))), None)
 
     def save(self, snapshot: Snapshot) -> None:
-        """Write a state in place of the older generation.
+        """Replace the older generation by a new snapshot.
 
         Raises:
-            OSError: the disk is full, …; both generations are then as they were.
+            OSError: the disk is full, …; both generations are then unchanged.
         """
         newest = next(iter([*self._own, *self._before]), None)
         path = next(path for path in self.paths if path != newest)
@@ -90,7 +90,7 @@ class Snapshots:
 
 
 def _write(path: Path, snapshot: Snapshot) -> None:
-    """Block by block: a copy in memory, as `files.write_whole` makes, may be too much."""
+    """Write block by block: a copy in memory, as in `files.write_whole`, may be too large."""
     checksum = 0
     for array in snapshot.arrays.values():
         checksum = zlib.crc32(np.ascontiguousarray(array, "<f4"), checksum)
@@ -114,7 +114,7 @@ def _write(path: Path, snapshot: Snapshot) -> None:
 
 
 def _head(path: Path) -> dict | None:
-    """The first line of a snapshot, or None where it is none, or damaged."""
+    """The first line of a snapshot, or None if it is damaged or not a snapshot."""
     try:
         with path.open("rb") as file:
             mark, _, rest = file.readline().partition(b" snapshot ")

@@ -1,4 +1,4 @@
-"""Making room where a run begins or goes back: earlier pictures are removed or put aside."""
+"""Makes room for a run that starts or goes back: removes earlier pictures or puts them aside."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,8 +18,8 @@ class RunOptions:
     Attributes:
         overwrite: remove the files of an earlier run, or the later iterations of this one.
         journal: keep what an exact resume within a size needs.
-        done: iterations of an earlier run that are kept; None for a new run.
-        copies: files to be written at the start: pictures that were handed over from memory.
+        done: the number of iterations of an earlier run to keep; None for a new run.
+        copies: files to write at the start: the pictures from memory.
     """
 
     overwrite: bool = False
@@ -31,13 +31,13 @@ class RunOptions:
 def clear_for(
     files: RunFiles, record: Record, options: RunOptions, say: Callable[[str], None]
 ) -> None:
-    """Remove, or put aside, what a run would otherwise leave beside its own files.
+    """Remove, or put aside, files that would otherwise remain beside the run's own.
 
     Args:
-        files: of the run.
-        record: of the run; its iterations from `options.done` on are given up.
+        files: the run's files.
+        record: the run's record; its iterations from `options.done` on are given up.
         options: see `RunOptions`.
-        say: tells people a line.
+        say: shows a line to the user.
     """
     if options.overwrite:
         _remove_result_of_another_format(files)

@@ -1,13 +1,13 @@
-"""Records of version 1 of the program, read as today's."""
+"""Reads records of version 1 of the program."""
 
 TERMS = ("content", "style", "total_variation")
 
 
 def upgraded(old: dict) -> dict:
-    """The content of a record of version 1 in today's form.
+    """The content of a version 1 record in today's form.
 
     Raises:
-        ValueError: something in it is not as version 1 wrote it.
+        ValueError: its content is not what version 1 wrote.
     """
     try:
         return _upgraded(old)
@@ -64,5 +64,5 @@ def _upgraded(old: dict) -> dict:
 
 
 def _settings(old: dict) -> dict:
-    """Settings with the steps between sizes that `auto` meant then."""
+    """Settings, with the steps between sizes that `auto` meant in version 1."""
     return old | ({"scales": "auto:1.75"} if old["scales"] == "auto" else {})
