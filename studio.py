@@ -14,12 +14,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from style_transfer.arguments import Parser, underscored
-from style_transfer.errors import ExitCode, InputError
+from style_transfer.arguments import Parser, underscored, whole_number
+from style_transfer.errors import ExitCode
 from style_transfer.programs import run_program
 
 # First arguments with which the studio starts this program for its own processes.
 PAINT, DEEPEN, NETWORKS = "paint-order", "write-16-bits", "paint-by-networks"
+LARGEST_PORT, MOST_JOBS = 65_535, 64
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -34,7 +35,11 @@ def make_parser() -> argparse.ArgumentParser:
         "--folder", default="out", help="folder of the runs that the page shows (default: out)"
     )
     parser.add_argument(
-        "--port", default="7860", metavar="N", help="port; 0: any free one (default: 7860)"
+        "--port",
+        type=partial(whole_number, most=LARGEST_PORT),
+        default=7860,
+        metavar="N",
+        help="port; 0: any free one (default: 7860)",
     )
     parser.add_argument(
         "--host",
@@ -48,7 +53,11 @@ def make_parser() -> argparse.ArgumentParser:
         help="password of 8 characters or more (default: one is made up and printed)",
     )
     parser.add_argument(
-        "--jobs", default="1", metavar="N", help="runs painted at the same time (default: 1)"
+        "--jobs",
+        type=partial(whole_number, least=1, most=MOST_JOBS),
+        default=1,
+        metavar="N",
+        help="runs painted at the same time (default: 1)",
     )
     return parser
 
@@ -63,22 +72,11 @@ def studio(options: argparse.Namespace, program: str) -> None:
     from style_transfer.studio.places import places_in
     from style_transfer.studio.server import Commands, address, serve
 
-    port = whole_number(options.port, "--port", 0, 65_535)
-    jobs = whole_number(options.jobs, "--jobs", 1, 64)
     places = places_in(options.folder)
-    at = address(options.host, port, options.password)
+    at = address(options.host, options.port, options.password)
     command = [sys.executable, program]
     commands = Commands([*command, PAINT], [*command, DEEPEN], [*command, NETWORKS])
-    serve(places, at, commands, jobs)
-
-
-def whole_number(text: str, option: str, smallest: int, largest: int) -> int:
-    """`text` as a whole number from `smallest` to `largest`; InputError names the option."""
-    if text.isascii() and text.isdecimal() and smallest <= int(text[:9]) <= largest:
-        return int(text)
-    raise InputError(
-        f"{option}: expected a whole number from {smallest} to {largest}. Received: {text!r}"
-    )
+    serve(places, at, commands, options.jobs)
 
 
 def paint(order: str, folder: str, objectives: Callable | None) -> int:

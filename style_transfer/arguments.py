@@ -136,11 +136,13 @@ def choose_workers(options: dict) -> None:
         options.setdefault("workers", "auto")
 
 
-def whole_number(text: str) -> int:
-    """`text` as a whole number, 0 or more."""
-    if not text.isdecimal() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more. Received: {text!r}")
-    return int(text)
+def whole_number(text: str, least: int = 0, most: int = 999_999_999) -> int:
+    """`text` as a whole number from `least` to `most`."""
+    if text.isascii() and text.isdecimal() and len(text) <= 9 and least <= int(text) <= most:
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f"expected a whole number from {least} to {most:,}. Received: {text!r}"
+    )
 
 
 def parse(arguments: list[str] | None = None) -> tuple[str, dict]:

@@ -235,7 +235,11 @@ def test_the_command_line_is_refused_in_one_line(capsys, tmp_path, monkeypatch):
         (["--password", "short"], "--password"),
         (["--folder", ""], "--folder"),
     ):
-        assert studio.main(arguments) == 2
+        try:
+            code = studio.main(arguments)
+        except SystemExit as ended:
+            code = ended.code
+        assert code == 2
         captured = capsys.readouterr().err
         assert captured.startswith("studio.py: error: ") and said in captured
         assert captured.count("\n") == 1
