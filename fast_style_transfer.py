@@ -122,6 +122,7 @@ def _trained(files, record, pictures, overwrite: bool, listeners) -> "About":
     from preprocessing import fitting_images, images_at
     from style_transfer.events import Said
     from style_transfer.feedforward.album import Album
+    from style_transfer.feedforward.choices import STYLE_ROWS
     from style_transfer.feedforward.session import Material, Session
 
     def tell(event) -> None:
@@ -139,7 +140,7 @@ def _trained(files, record, pictures, overwrite: bool, listeners) -> "About":
     images = [style.image for style in styles]
     fitted = [fitting_images([photo], settings)[0] for photo in seen]
     fitted += fitting_images([seen[0], *images], settings)[1:]
-    style_images = images_at([seen[0], *images], (size, size), settings)[1:]
+    style_images = images_at([seen[0], *images], (STYLE_ROWS, STYLE_ROWS), settings)[1:]
     material = Material(styles, style_images, fitted, to_learn, to_watch)
     return Session(files, record, material, tell).run()
 

@@ -20,7 +20,7 @@ PROGRAM = "fast_style_transfer.py"
 TEXTS = {
     "minutes": f"how long to train (default: {MINUTES:g})",
     "steps": "instead of the minutes: batches to train on",
-    "size": "rows and columns of the crops; the style is shown at this size, too",
+    "size": "rows and columns of the crops",
     "batch": "crops of a batch",
     "width": "channels after the network's first layer: smaller is faster, larger paints better",
     "learning_rate": "Adam's, at most; it falls to 0",

@@ -10,6 +10,7 @@ from style_transfer.presets import make_settings
 from style_transfer.settings import Settings
 
 RISE = 0.02  # share of a training during which the rate rises
+STYLE_ROWS = 256  # that the style is shown at, with `style_scale` 1
 MINUTES = 30.0  # where neither time nor steps are chosen
 # Fields of `Settings` that mean the same for a network's loss as for a run's. The others belong to
 # one photograph, to L-BFGS, or to the picture that is written.
@@ -30,18 +31,18 @@ class Choices:
     Attributes:
         minutes: how long; 0 where `steps` says it.
         steps: how many batches; 0 where `minutes` says it.
-        size: rows and columns of the crops, and of the style at `style_scale` 1.
-        batch: crops of a batch.
+        size: rows and columns of the crops.
+        batch: crops of a batch. In equal time one at once learns more than two or four.
         width: channels after the network's first layer.
         learning_rate: Adam's, at most; it rises at first, and falls to 0 by a cosine.
     """
 
     minutes: float = 0.0
     steps: int = 0
-    size: int = 256
-    batch: int = 4
+    size: int = 128
+    batch: int = 1
     width: int = 32
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
 
     def __post_init__(self):
         for name, bounds in (_WHOLE | _NUMBERS | {"steps": (0, 10**8)}).items():

@@ -54,7 +54,7 @@ class Material:
 
     Attributes:
         styles: the style pictures.
-        style_images: the same at the crops' size, float32 (1, H, W, 3), BGR minus mean.
+        style_images: the same at STYLE_ROWS, float32 (1, H, W, 3), BGR minus mean.
         fitting_images: photographs and styles that filters may be fitted to, likewise.
         photographs: paths of those to train on.
         held_out: paths of those to look at.
