@@ -5,13 +5,14 @@ constant for the libraries plus an amount per megapixel of the picture, or of a 
 In benchmarks/scaling.py an evaluation alone takes 1.44 and 1.29 GiB per megapixel.
 """
 
+import math
 from collections.abc import Callable
 
 from style_transfer.errors import InputError
 from style_transfer.grid import Grid, spans
 from style_transfer.inputs import Inputs
 from style_transfer.machine import has_bfloat16_units, usable_memory
-from style_transfer.parsing import layers_in_use, parse_layers, style_parts
+from style_transfer.parsing import SMALLEST_SIDE, layers_in_use, parse_layers, style_parts
 from style_transfer.runs.pictures import check_size
 from style_transfer.runs.record import Method
 from style_transfer.schedule import Size, full_size
@@ -199,6 +200,8 @@ def check_memory(force: bool) -> Callable:
         if usable is None or needed <= usable:
             return
         fitting = largest_rows(settings, rows / columns, styles, usable)
+        if fitting < SMALLEST_SIDE:
+            raise _too_little(settings, rows / columns, styles, usable)
         option = "--print" if settings.print else "--size" if settings.size else "--height"
         largest = fitting if not settings.size else round(fitting * max(1, columns / rows))
         unit = " rows" if settings.print else ""
@@ -209,6 +212,19 @@ def check_memory(force: bool) -> Callable:
         )
 
     return check
+
+
+def _too_little(settings: Settings, aspect: float, styles: int, usable: int) -> InputError:
+    """The line for memory in which no picture fits; see `largest_rows`."""
+    size = SMALLEST_SIDE, max(1, round(SMALLEST_SIDE / aspect))
+    method = method_for(settings, size, styles, usable)
+    needed = math.ceil(bytes_by_method(settings, size, styles, method) / GIB * 100) / 100
+    available = f"none; {usable / GIB:.1f} GiB are available"
+    received = f"{settings.memory:g}" if settings.memory else available
+    return InputError(
+        f"--memory: expected at least {needed:.2f} GiB, which even a picture of {SMALLEST_SIDE} "
+        f"rows needs, or --force. Received: {received}"
+    )
 
 
 def largest_rows(settings: Settings, aspect: float, styles: int, usable: int) -> int:

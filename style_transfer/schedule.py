@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from style_transfer.errors import InputError
 from style_transfer.parsing import (
+    SMALLEST_SIDE,
     automatic_step,
     layers_in_use,
     parse_scales,
@@ -65,6 +66,12 @@ def full_size(settings: Settings, width: int, height: int) -> tuple[int, int]:
         return max(1, round(height * long_side / width)), long_side
     if sheet := parse_sheet(settings.print):  # as large as fits on the sheet
         across, down = (length * (settings.dpi or PRINT_DPI) for length in sheet)
+        if min(across, down) < SMALLEST_SIDE:
+            raise InputError(
+                f"--print: expected a sheet of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, "
+                f"at --dpi {settings.dpi or PRINT_DPI}. "
+                f"Received: {settings.print!r}, {across:.3g} x {down:.3g}"
+            )
         if height * across >= width * down:
             return max(1, round(down)), max(1, round(width * down / height))
         return max(1, round(height * across / width)), max(1, round(across))

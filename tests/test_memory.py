@@ -1,11 +1,15 @@
 """Which sizes are whole, which in tiles, and which optimizer paints them."""
 
+import re
+from types import SimpleNamespace
+
 import pytest
 
 from style_transfer import memory
 from style_transfer.errors import InputError
 from style_transfer.losses import STYLE_LOSSES
 from style_transfer.memory import GIB, bytes_by_method, largest_rows, method_for, why_not_in_tiles
+from style_transfer.parsing import SMALLEST_SIDE
 from style_transfer.presets import make_settings
 from style_transfer.runs.record import Method
 
@@ -65,7 +69,27 @@ def test_memory_can_be_limited(monkeypatch):
     assert memory.memory_to_use(make_settings()) == 64 * GIB
 
 
-@pytest.mark.parametrize("tile", ["31", "-5", "big", "1e3", ""])
+@pytest.mark.parametrize(
+    ("given", "received"), [(0.5, "0.5"), (0.0, "none; 0.5 GiB are available")]
+)
+def test_memory_for_no_picture_at_all_is_said_with_both_numbers(monkeypatch, given, received):
+    monkeypatch.setattr(memory, "usable_memory", lambda: GIB // 2)
+    settings = make_settings(**FLOAT32, memory=given, height=4000)
+    inputs = SimpleNamespace(
+        content=SimpleNamespace(image=SimpleNamespace(size=(400, 300))), styles=[None]
+    )
+    with pytest.raises(InputError) as refused:
+        memory.check_memory(False)(settings, inputs)
+    expected = r"--memory: expected at least (\d\.\d\d) GiB, which .* Received: (.*)"
+    needed, found = re.fullmatch(expected, str(refused.value)).groups()
+    # The libraries and little more; with so much, rows fit.
+    assert memory.LIBRARIES["float32"] <= float(needed) < memory.LIBRARIES["float32"] + 0.02
+    assert largest_rows(settings, 0.75, 1, round(float(needed) * GIB)) >= SMALLEST_SIDE
+    assert found == received
+    memory.check_memory(True)(settings, inputs)
+
+
+@pytest.mark.parametrize("tile", ["31", "-5", "big", "1e3", "", "1000001", "9" * 5000])
 def test_tiles_that_cannot_be(tile):
     with pytest.raises(InputError, match="^--tile: expected auto, 0, or"):
         make_settings(tile=tile)

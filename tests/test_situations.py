@@ -1,9 +1,9 @@
 """What users run into: each situation a row of command, exit code and what is said.
 
-The rows are in situations_inputs.py and situations_runs.py. Every command runs in a folder of its
-own, a copy of the one that situation_folder.py makes. Words before `;` are for the shell and come
-first. `nst` is the program, `light` the program without the network, as in light_program.py;
-NAME=value and `-u NAME` before it change its environment.
+The rows are in situations_inputs.py, situations_posters.py and situations_runs.py. Every command
+runs in a folder of its own, a copy of the one that situation_folder.py makes. Words before `;` are
+for the shell and come first. `nst` is the program, `light` the program without the network, as in
+light_program.py; NAME=value and `-u NAME` before it change its environment.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ import pytest
 from programs import Program
 from situation_folder import make_others, make_pictures
 from situations_inputs import SITUATIONS as INPUTS
+from situations_posters import SITUATIONS as POSTERS
 from situations_runs import SITUATIONS as RUNS_ON_DISK
 
 from style_transfer.runs.record import checksum
@@ -31,7 +32,7 @@ QUICK = {
     "--evaluations": "3",
     "--scales": "1",
 }
-SITUATIONS = INPUTS + RUNS_ON_DISK
+SITUATIONS = INPUTS + POSTERS + RUNS_ON_DISK
 RUNS = tuple(f"project/{run}" for run in ("done", "half", "filed", "folder/filed"))  # they grow
 
 
@@ -74,7 +75,7 @@ def with_usual(arguments: list[str]) -> list[str]:
     """Arguments with the options of a quick run, where they have no others for the same."""
     given = {argument.split("=")[0].replace("-", "_") for argument in arguments}
     added = [(k, v) for k, v in QUICK.items() if k.replace("-", "_") not in given]
-    if given & {"__size", "__width"}:
+    if given & {"__size", "__width", "__print"}:
         added = [(name, value) for name, value in added if name != "--height"]
     return [*(word for pair in added for word in pair), *arguments]
 
