@@ -53,6 +53,41 @@ def existing_file(path: str | os.PathLike, what: str) -> Path:
     return path
 
 
+def check_writable_at(path: Path, what: str, ending: str) -> None:
+    """Raise InputError if no file can be written at `path`; found before anything is computed.
+
+    Args:
+        path: how the files' names start.
+        what: the argument's name, for errors.
+        ending: the longest that is added to `path`.
+    """
+    received = f"Received: {str(path)!r}"
+    folder, longest_folder = path.parent, 0
+    try:
+        while not folder.exists():
+            longest_folder = max(longest_folder, len(os.fsencode(folder.name)))
+            folder = folder.parent
+        longest = len(os.fsencode(path.name + ending))
+        limit = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{what}: expected a name that can be written. {received} ({error})"
+        ) from None
+    if longest_folder > limit:
+        raise InputError(
+            f"{what}: expected folders whose names have at most {limit} bytes. {received}"
+        )
+    if longest > limit:
+        raise InputError(
+            f"{what}: expected a name of at most {limit - len(ending)} bytes. {received}"
+        )
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{what}: expected a folder that can be written to. {received}, where {str(folder)!r} "
+            "is none"
+        )
+
+
 def same_file(a: Path, b: Path) -> bool:
     """Whether two paths mean the same existing file, even by links, hard links or spelling."""
     try:

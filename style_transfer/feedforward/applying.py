@@ -9,13 +9,13 @@ from pathlib import Path
 from style_transfer.cluster import Outcome, Workers
 from style_transfer.errors import InputError, RunStopped
 from style_transfer.feedforward.about import about_of_file
-from style_transfer.feedforward.files import check_apart, check_ours, check_writable, is_ours
+from style_transfer.feedforward.files import check_apart, check_ours, is_ours
 from style_transfer.feedforward.painter import Finish, Job, Painter, Render, texts_of
 from style_transfer.gallery.plan import find_pictures, sources
 from style_transfer.gallery.status import Status
-from style_transfer.paths import existing_file, expanded, sha256_of_file
+from style_transfer.paths import check_writable_at, existing_file, expanded, sha256_of_file
 from style_transfer.pictures import Picture
-from style_transfer.runs.files import OUTPUTS, SUFFIXES, write_whole
+from style_transfer.runs.files import OUTPUTS, SUFFIXES, TEMPORARY, write_whole
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def make_task(
     jobs = [Job(photo, str(result)) for photo, result in names]
     inputs = [("MODEL", path), *(("PHOTO", Path(job.path)) for job in jobs)]
     check_apart([Path(job.out) for job in jobs], inputs, "OUT")
-    check_writable(Path(jobs[0].out), "OUT")
+    check_writable_at(Path(jobs[0].out), "OUT", TEMPORARY)
     return Task(path, jobs, several), chosen
 
 

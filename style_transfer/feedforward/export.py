@@ -10,9 +10,9 @@ from pathlib import Path
 
 from style_transfer.errors import InputError
 from style_transfer.feedforward.about import PROGRAM
-from style_transfer.feedforward.files import check_apart, check_ours, check_writable
-from style_transfer.paths import existing_file, expanded
-from style_transfer.runs.files import write_whole
+from style_transfer.feedforward.files import check_apart, check_ours
+from style_transfer.paths import check_writable_at, existing_file, expanded
+from style_transfer.runs.files import TEMPORARY, write_whole
 
 FORMATS = {".onnx": "onnx", ".tflite": "litert"}
 # What Keras needs for a format, by backend.
@@ -67,7 +67,7 @@ def export_network(
             f"OUT: expected a name that ends in {' or '.join(FORMATS)}. "
             f"Received: {os.fspath(out)!r}"
         )
-    check_writable(target, "OUT")
+    check_writable_at(target, "OUT", TEMPORARY)
     check_apart([target], [("MODEL", source)], "OUT")
     if os.path.lexists(target):
         check_ours(target, "OUT")

@@ -9,8 +9,8 @@ from pathlib import Path
 from style_transfer.errors import InputError
 from style_transfer.events import TERMS
 from style_transfer.feedforward.about import ENDING, PROGRAM, is_network
-from style_transfer.paths import ends_of_file, expanded
-from style_transfer.runs.files import ABOUT
+from style_transfer.paths import check_writable_at, ends_of_file, expanded
+from style_transfer.runs.files import ABOUT, TEMPORARY
 from style_transfer.runs.lock import locked_state
 
 LOG_COLUMNS = ("epoch", "step", "seconds", "learning_rate", "loss", *TERMS)
@@ -86,7 +86,7 @@ def training_files(model: str | os.PathLike) -> TrainingFiles:
         raise InputError(
             f"MODEL: expected a file's name that ends in {ENDING}. Received: {os.fspath(model)!r}"
         )
-    check_writable(path, "MODEL", "_state")
+    check_writable_at(path, "MODEL", "_preview.png" + TEMPORARY)
     return TrainingFiles(path)
 
 
@@ -122,8 +122,8 @@ def check_apart(outputs: Iterable[Path], inputs: Iterable[tuple[str, Path]], arg
         written = there.get(identity) if identity else None
         if written:
             raise InputError(
-                f"{argument}: expected one that replaces no input. Received: {str(written)!r}, which "
-                f"is {what}, {str(path)!r}"
+                f"{argument}: expected one that replaces no input. Received: {str(written)!r}, "
+                f"which is {what}, {str(path)!r}"
             )
 
 
@@ -156,32 +156,6 @@ def locked(files: TrainingFiles) -> Iterator[None]:
     """
     with locked_state(files.state, ABOUT_TEXT, "MODEL", files.network, "training"):
         yield
-
-
-def check_writable(path: Path, argument: str, ending: str = "") -> None:
-    """InputError where nothing can be written: found before anything is computed.
-
-    Args:
-        path: of the file.
-        argument: which names it.
-        ending: of the longest name beside it.
-    """
-    folder, received = path.parent, f"Received: {str(path)!r}"
-    try:
-        while not folder.exists():
-            folder = folder.parent
-        limit = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{argument}: expected a name that can be written. {received} ({error})"
-        ) from None
-    if len(os.fsencode(path.stem + ending)) + 32 > limit:  # endings, and files on their way
-        raise InputError(f"{argument}: expected a shorter name. {received}")
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(
-            f"{argument}: expected a folder that can be written to. {received}, where "
-            f"{str(folder)!r} is none"
-        )
 
 
 def _stranger(path: Path, argument: str) -> InputError:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from style_transfer.errors import InputError
-from style_transfer.paths import ends_of_file, expanded, same_file
+from style_transfer.paths import check_writable_at, ends_of_file, expanded, same_file
 from style_transfer.runs.files import ABOUT, OUTPUTS, SUFFIXES, TEMPORARY, RunFiles
 from style_transfer.runs.journal import MARK
 from style_transfer.runs.record import PROGRAM, Record
@@ -175,28 +175,5 @@ def _is_strange(state: Path) -> bool:
 
 
 def check_writable(files: RunFiles) -> None:
-    """Raise InputError if nothing can be written, before anything is computed."""
-    received = f"Received: {str(files.prefix)!r}"
-    folder, longest_folder = files.prefix.parent, 0
-    try:
-        while not folder.exists():
-            longest_folder = max(longest_folder, len(os.fsencode(folder.name)))
-            folder = folder.parent
-        longest = len(os.fsencode(files.prefix.name + LONGEST_ENDING))
-        limit = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"PREFIX: expected a name that can be written. {received} ({error})"
-        ) from None
-    if longest_folder > limit:
-        raise InputError(
-            f"PREFIX: expected folders whose names have at most {limit} bytes. {received}"
-        )
-    if longest > limit:
-        raise InputError(
-            f"PREFIX: expected a name of at most {limit - len(LONGEST_ENDING)} bytes. {received}"
-        )
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(
-            f"PREFIX: expected a folder that can be written to. {received}; {str(folder)!r} cannot"
-        )
+    """Raise InputError if no run can be written at a prefix."""
+    check_writable_at(files.prefix, "PREFIX", LONGEST_ENDING)
