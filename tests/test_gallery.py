@@ -153,7 +153,9 @@ def test_files_of_others_stay_as_they_are(folders):
         other = folders / name[0]
         other.mkdir()
         (other / name).write_text("{}")
-        with pytest.raises(InputError, match=f"OUT: expected a folder without another's {name}"):
+        with pytest.raises(
+            InputError, match=f"OUT: expected a folder without somebody else's {name}"
+        ):
             paint(folders, name[0])
 
 

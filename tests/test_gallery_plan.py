@@ -54,7 +54,7 @@ def test_results_are_no_pictures_of_patterns_and_folders(folders):
     (out / "r.png").touch()
     found = find_pictures(str(folders / "photos" / "**" / "*.png"), "PHOTOS", out)
     assert names(found) == ["a.png", "b.png", "c.png"]
-    with pytest.raises(InputError, match="OUT: expected another folder than PHOTOS's"):
+    with pytest.raises(InputError, match="OUT: expected a folder other than PHOTOS"):
         find_pictures(str(folders / "photos"), "PHOTOS", folders / "photos")
 
 

@@ -1,1 +1,1 @@
-"""Many photographs in the manner of many paintings: what gallery.py at the top level is made of."""
+"""Many photographs in the manner of many paintings: the parts of gallery.py."""

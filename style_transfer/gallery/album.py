@@ -1,4 +1,4 @@
-"""The gallery as it stands: each cell's outcome, told in OUT/gallery.json and OUT/index.html."""
+"""The state of a gallery: each cell's outcome, written to OUT/gallery.json and OUT/index.html."""
 
 import dataclasses
 import json
@@ -16,21 +16,21 @@ from style_transfer.runs.opening import beside
 from style_transfer.runs.record import PROGRAM, Record
 
 VERSION = 1
-EVERY = 5.0  # seconds between two writings while the gallery grows
+EVERY = 5.0  # seconds between two updates of the files while the gallery grows
 PAGE_MARK = f'<meta name="generator" content="{PROGRAM}">'
 
 
 @dataclass
 class Entry:
-    """What is known about a cell.
+    """The state of a cell.
 
     Attributes:
-        cell: which.
+        cell: the cell.
         status: `missing`, `done` or `failed`.
-        columns: of the result.
-        rows: of the result.
-        seconds: of its evaluations.
-        loss: of the last of them.
+        columns: columns of the result.
+        rows: rows of the result.
+        seconds: how long its evaluations took.
+        loss: the loss of the last one.
         error: why it failed.
     """
 
@@ -43,7 +43,7 @@ class Entry:
     error: str = ""
 
     def done(self, record: Record, seconds: float | None = None) -> None:
-        """The cell is painted."""
+        """Note that the cell is painted."""
         size = record.sizes[-1]
         self.status, self.error = "done", ""
         self.columns, self.rows = size.columns, size.rows
@@ -52,7 +52,7 @@ class Entry:
         self.seconds, self.loss = round(seconds, 3), record.iterations[-1].total
 
     def failed(self, error: str) -> None:
-        """The cell cannot be painted."""
+        """Note that the cell cannot be painted."""
         self.status, self.error = "failed", error
 
 
@@ -61,9 +61,9 @@ class Album:
     """All cells.
 
     Attributes:
-        task: what they have in common.
-        pair: whether photographs and paintings go one to one.
-        entries: by the cell's name.
+        task: what the cells have in common.
+        pair: whether photographs and paintings are paired one to one.
+        entries: the cells' states, by name.
     """
 
     task: Task
@@ -73,7 +73,7 @@ class Album:
 
     @classmethod
     def of(cls, task: Task, pair: bool, cells: list[Cell]) -> "Album":
-        """An album of cells about which nothing is known yet."""
+        """An album of cells whose state is not known yet."""
         return cls(task, pair, {cell.name: Entry(cell) for cell in cells})
 
     @property
@@ -82,11 +82,12 @@ class Album:
         return Path(self.task.out)
 
     def save(self, page: Callable[["Album", str], str], now: bool = True) -> None:
-        """Write gallery.json and index.html; without `now` only if they are some seconds old.
+        """Write gallery.json and index.html.
 
         Args:
-            page: from an album and the mark of our pages to the text of index.html.
-            now: whether at once.
+            page: takes an album and the mark of this program's pages; returns the text of
+                index.html.
+            now: write even if the files are less than `EVERY` seconds old.
         """
         if not now and time.monotonic() - self._written < EVERY:
             return
@@ -128,10 +129,10 @@ class Album:
 
 
 def check_out(out: Path) -> None:
-    """Make the folder of the results.
+    """Make the folder for the results.
 
     Raises:
-        InputError: it cannot be made, or has a gallery.json or index.html of somebody else's.
+        InputError: it cannot be made, or has somebody else's gallery.json or index.html.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -142,7 +143,7 @@ def check_out(out: Path) -> None:
     for name, ours in (("gallery.json", is_ours), ("index.html", _is_our_page)):
         if (out / name).exists() and not ours(out / name):
             raise InputError(
-                f"OUT: expected a folder without another's {name}. Received: {str(out)!r}"
+                f"OUT: expected a folder without somebody else's {name}. Received: {str(out)!r}"
             )
 
 
@@ -155,7 +156,7 @@ def _is_our_page(path: Path) -> bool:
 
 
 def names_before(out: Path, what: str) -> dict[tuple[str, str], str]:
-    """The names that pictures had in this folder: by (name of the file without ending, SHA-256).
+    """The names that pictures had in this folder, by (file name without extension, SHA-256).
 
     Args:
         out: the folder.

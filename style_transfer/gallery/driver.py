@@ -1,4 +1,4 @@
-"""Hands the cells of a gallery to workers, and enters what comes back."""
+"""Hands the cells of a gallery to workers, and enters the results."""
 
 import contextlib
 import importlib.util
@@ -30,19 +30,19 @@ from style_transfer.runs.takeover import RunOptions, clear_for, drop_later_image
 from style_transfer.schedule import full_size
 from style_transfer.signals import interrupting
 
-CORES = 2  # of a process, where their number is chosen
+CORES = 2  # per process, if the number of processes is chosen automatically
 
 
 @dataclass(frozen=True)
 class Crew:
-    """Who paints.
+    """The processes that paint.
 
     Attributes:
-        script: the functions of the top level that paint a picture.
+        script: the top-level functions that paint a picture.
         workers: how many; None chooses.
-        address: of a Ray cluster, or None.
+        address: the address of a Ray cluster, or None.
         quiet: print nothing.
-        on_event: told of the runs' events where they are painted in this process; may raise
+        on_event: called with the events of runs that are painted in this process; may raise
             StopRun.
     """
 
@@ -54,12 +54,12 @@ class Crew:
 
 
 def paint(album: Album, crew: Crew) -> None:
-    """Paint what an album lacks; its entries say how each cell came out.
+    """Paint the cells that an album lacks; its entries get the outcomes.
 
     Raises:
         StopRun: a listener, or a signal, stopped it.
-        InputError: the workers cannot be had; or the filters cannot be used.
-        RunStopped: workers cannot be started, or the cluster is gone.
+        InputError: there is no Ray, no cluster, or the filters cannot be used.
+        RunStopped: workers cannot be started, or the cluster is lost.
     """
     pending = list(_pending(album))
     album.save(page)
@@ -74,7 +74,7 @@ def paint(album: Album, crew: Crew) -> None:
 
 
 def _pending(album: Album) -> Iterator[Cell]:
-    """The cells that are to be painted; what is done already is entered."""
+    """The cells that must be painted; finished ones are entered."""
     for entry in album.entries.values():
         how, record = progress(album.task, entry.cell)
         if how is Progress.DONE and record and not album.task.force:
@@ -115,9 +115,9 @@ def _name(job: Job) -> str:
 
 
 def chosen_workers(task: Task, pending: list[Cell]) -> int:
-    """How many processes of this machine paint: one for every two cores, as far as memory allows.
+    """The number of processes on this machine: one for every two cores, as far as memory allows.
 
-    On 2 cores, two processes were not faster than one with two threads, and began 25 s later.
+    On 2 cores, two processes were not faster than one with two threads, and started 25 s later.
     """
     if not importlib.util.find_spec("ray"):
         return 1
@@ -128,7 +128,7 @@ def chosen_workers(task: Task, pending: list[Cell]) -> int:
 
 
 def _needed_memory(task: Task, pending: list[Cell]) -> int | None:
-    """Bytes that a worker needs for the largest picture; None where none can be read."""
+    """Bytes that a worker needs for the largest picture; None if no picture can be read."""
     needed = 0
     for path in {cell.photo.path for cell in pending}:
         with contextlib.suppress(OSError, ValueError, Image.DecompressionBombError):
@@ -139,7 +139,7 @@ def _needed_memory(task: Task, pending: list[Cell]) -> int | None:
 
 
 def _listener(task: Task, crew: Crew, status: Status) -> Listener:
-    """Moves the bar while a cell is painted in this process."""
+    """A listener that moves the bar while a cell is painted in this process."""
     settings = task.settings
     evaluations = settings.iter * settings.evaluations
 
@@ -159,7 +159,7 @@ def _shared_files(task: Task) -> tuple[bytes | None, bytes | None]:
 
 
 def _jobs(cells: Iterable[Cell], here: bool) -> Iterator[Job]:
-    """The cells, with the content of their pictures where workers cannot read the files."""
+    """The cells, with the content of their pictures if the workers cannot read the files."""
     for cell in cells:
         yield Job(cell) if here else Job(cell, *map(_content, (cell.photo, cell.painting)))
 
@@ -168,11 +168,11 @@ def _content(source) -> bytes:
     try:
         return Path(source.path).read_bytes()
     except OSError:
-        return b""  # the worker says that it cannot be read
+        return b""  # the worker reports that it cannot be read
 
 
 def _enter(task: Task, entry: Entry, outcome: Outcome) -> None:
-    """Enter what became of a cell, and write the files that came with it."""
+    """Enter a cell's outcome, and write the files that came with it."""
     failure, painted = outcome.failure, outcome.value
     if failure is None:
         try:
@@ -192,7 +192,7 @@ def _keep(task: Task, cell: Cell, painted: Painted) -> None:
     """Write the files of a cell that was painted elsewhere.
 
     Raises:
-        InputError: files in OUT that are not this program's are in the way.
+        InputError: files in OUT that this program did not write are in the way.
     """
     if not painted.files:
         return

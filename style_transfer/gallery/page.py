@@ -15,7 +15,7 @@ from style_transfer.settings import Settings
 if TYPE_CHECKING:
     from style_transfer.gallery.album import Album, Entry
 
-# Contrast of text and its ground is at least 7:1, in light and in dark (WCAG 2.2, 1.4.6).
+# The contrast between text and background is at least 7:1, in light and dark (WCAG 2.2, 1.4.6).
 STYLE = """\
 :root { color-scheme: light dark; --ground: #fff; --text: #1b1b1b; --soft: #4a4a4a;
   --line: #d5d5d5; --card: #f4f4f2; --wrong: #8f1010; --link: #0a4a8f }
@@ -72,7 +72,7 @@ def page(album: Album, mark: str) -> str:
 
     Args:
         album: the gallery.
-        mark: an element of the head by which the program knows the page as its own.
+        mark: an element of the head that marks the page as this program's.
     """
     entries = list(album.entries.values())
     body = _pairs(album) if album.pair else _grid(album)
@@ -119,7 +119,7 @@ def _summary(entries: list[Entry]) -> str:
 
 
 def _settings(album: Album) -> str:
-    """The settings: in sight what differs from the default ones, the others on request."""
+    """The settings: those that differ from the defaults in sight, all of them on request."""
     settings, default = album.task.settings, Settings()
     values = dataclasses.asdict(settings)
     chosen = {k: v for k, v in values.items() if v != getattr(default, k)} | {
@@ -176,14 +176,14 @@ def _pairs(album: Album) -> str:
 
 
 def _cell(album: Album, entry: Entry) -> str:
-    """A result: its small picture, which leads to the full one; or why there is none."""
+    """A result: its thumbnail, linked to the picture; or why there is none."""
     cell = entry.cell
     manner = f'<p class="manner">{escape(cell.painting.name)}</p>' if not album.pair else ""
     if entry.status == "missing":
         return f'<p class="none">still to be painted</p>{manner}'
     if entry.status == "failed":
         error = entry.error
-        for source in (cell.photo, cell.painting):  # names of folders are nobody else's business
+        for source in (cell.photo, cell.painting):  # do not show names of folders
             error = error.replace(source.path, Path(source.path).name)
         return f'<p class="none wrong">{escape(error)}</p>{manner}'
     alt = f"{cell.photo.name} in the manner of {cell.painting.name}"
@@ -203,7 +203,7 @@ def _image(name: str, alt: str, entry: Entry) -> str:
 
 
 def _small(album: Album, sha256: str, alt: str) -> str:
-    """The small picture of a photograph or painting, once there is one."""
+    """The thumbnail of a photograph or painting, once there is one."""
     name = source_thumbnail_name(sha256)
     if not sha256 or not (album.out / name).exists():
         return ""

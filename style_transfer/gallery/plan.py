@@ -1,6 +1,7 @@
-"""Which pictures a gallery has: its photographs and paintings, the cells of its grid, their names.
+"""The pictures of a gallery: its photographs and paintings, the cells of its grid, their names.
 
-A cell is one photograph in the manner of one painting; its run is one of neural_style_transfer.py.
+A cell is one photograph in the manner of one painting, painted by an ordinary run of
+neural_style_transfer.py.
 """
 
 import glob
@@ -13,12 +14,12 @@ from pathlib import Path
 from style_transfer.errors import InputError
 from style_transfer.paths import existing_file, expanded, sha256_of_file
 
-# What is taken for a picture in a folder; files named one by one may end as they like.
+# The endings of pictures in a folder; files that are named one by one may have any ending.
 SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
     *(".pgm", ".png", ".pnm", ".ppm", ".psd", ".tga", ".tif", ".tiff", ".webp"),
 )
-LISTS = (".txt", ".lst")  # endings of text files that name pictures, one a line
+LISTS = (".txt", ".lst")  # endings of text files with one path per line
 EXPECTED = "a picture, a folder, a pattern such as 'trip/*.jpg', or a .txt file of paths"
 
 
@@ -28,8 +29,8 @@ class Source:
 
     Attributes:
         name: its part of the results' names.
-        path: absolute.
-        sha256: of the file; empty where it cannot be read.
+        path: absolute path.
+        sha256: SHA-256 of the file; empty if it cannot be read.
     """
 
     name: str
@@ -47,27 +48,27 @@ class Cell:
 
 
 def find_pictures(text: str, what: str, out: Path) -> list[Path]:
-    """The pictures that an argument names, each once, absolute.
+    """The absolute paths of the pictures that an argument names, each once.
 
     Args:
         text: a picture, a folder, a pattern, or a text file of paths; or several of these,
             separated by commas.
         what: the argument, for errors.
-        out: folder of the results; folders and patterns do not find what lies in it.
+        out: folder for the results; folders and patterns find nothing in it.
 
     Raises:
-        InputError: nothing of that name, or no picture there.
+        InputError: nothing has that name, or there is no picture.
     """
     found = dict.fromkeys(
         path.absolute() for part in _parts(text, what) for path in _named(part, what, out)
     )
     if not found:
-        raise InputError(f"{what}: expected {EXPECTED}. Received: {text!r}, where no picture is")
+        raise InputError(f"{what}: expected {EXPECTED}. Received: {text!r}, without a picture")
     return list(found)
 
 
 def _parts(text: str, what: str) -> list[str]:
-    """What stands between the commas; a file whose name has commas is one part."""
+    """The parts between commas; the name of an existing file may contain commas."""
     if "," not in text or expanded(text, what).exists():
         return [text]
     return [part.strip() for part in text.split(",") if part.strip()]
@@ -77,7 +78,7 @@ def _named(text: str, what: str, out: Path) -> Iterator[Path]:
     path = expanded(text, what)
     if path.is_dir():
         if path.resolve() == out.resolve():
-            raise InputError(f"OUT: expected another folder than {what}'s. Received: {str(out)!r}")
+            raise InputError(f"OUT: expected a folder other than {what}. Received: {str(out)!r}")
         yield from _pictures_among(path.iterdir(), out)
     elif path.suffix.lower() in LISTS and path.is_file():
         for line in existing_file(path, what).read_text(errors="replace").splitlines():
@@ -85,7 +86,7 @@ def _named(text: str, what: str, out: Path) -> Iterator[Path]:
             if name and not name.startswith("#"):
                 yield existing_file(path.parent / expanded(name, what), what)
     elif glob.has_magic(str(path)) and not path.exists():
-        matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 (absolute patterns, too)
+        matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 (takes absolute patterns)
         yield from _pictures_among(map(Path, matches), out)
     elif path.exists():
         yield path
@@ -94,7 +95,7 @@ def _named(text: str, what: str, out: Path) -> Iterator[Path]:
 
 
 def _pictures_among(paths: Iterable[Path], out: Path) -> list[Path]:
-    """The pictures among files, in the order of their names: 9.jpg before 10.jpg."""
+    """The pictures among files, sorted by name, with 9.jpg before 10.jpg."""
     out = out.resolve()
     pictures = [
         path
@@ -113,19 +114,19 @@ def _pictures_among(paths: Iterable[Path], out: Path) -> list[Path]:
 
 
 def sources(paths: list[Path], before: dict[tuple[str, str], str]) -> list[Source]:
-    """The pictures with names of their own.
+    """The pictures with unique names.
 
-    Where several files have one name, each gets the beginning of its SHA-256 added; what had a
-    name in this gallery before keeps it.
+    If several files have the same name, the start of each one's SHA-256 is appended; a picture that
+    had a name in this gallery before keeps it.
 
     Args:
-        paths: of the pictures.
-        before: names by (file's name without ending, SHA-256).
+        paths: the pictures' paths.
+        before: earlier names by (file name without extension, SHA-256).
     """
     keys = [(path.stem, _sha256(path)) for path in paths]
     names = {key: before[key] for key in keys if key in before}
     taken = {name.casefold() for name in names.values()}
-    # Names that differ in upper and lower case alone are one name on macOS and Windows.
+    # Names that differ only in case are the same name on macOS and Windows.
     stems = Counter(stem.casefold() for stem, _ in dict.fromkeys(keys))
     for stem, sha256 in keys:
         if (stem, sha256) in names:
@@ -141,14 +142,14 @@ def _sha256(path: Path) -> str:
     try:
         return sha256_of_file(path)
     except OSError:
-        return ""  # told as any other picture that cannot be read, once its turn comes
+        return ""  # reported like any other unreadable picture when its turn comes
 
 
 def cells(photos: list[Source], paintings: list[Source], pair: bool) -> list[Cell]:
-    """The cells of the grid, photograph by photograph; or, with `pair`, one to one by order.
+    """The cells of the grid, photograph by photograph; with `pair`, paired by order.
 
     Raises:
-        InputError: `pair` with more of one than of the other.
+        InputError: with `pair`, the numbers of photographs and paintings differ.
     """
     if pair and len(photos) != len(paintings):
         raise InputError(
@@ -166,7 +167,7 @@ def cells(photos: list[Source], paintings: list[Source], pair: bool) -> list[Cel
         other = found.get(name.casefold())
         if other and (other.photo.name, other.painting.name) == (photo.name, painting.name):
             continue  # the same two pictures again
-        if other:  # a--b with c, and a with b--c
+        if other:  # such as a--b with c, and a with b--c
             name = f"{name}-{photo.sha256[:4]}{painting.sha256[:4]}"
         found[name.casefold()] = Cell(name, photo, painting)
     return list(found.values())

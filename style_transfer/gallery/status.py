@@ -1,4 +1,4 @@
-"""What a gallery tells on a terminal: one bar for all pictures, or a line for each."""
+"""The progress of a gallery on a terminal: one bar for all pictures, or a line for each."""
 
 import time
 
@@ -6,11 +6,11 @@ from style_transfer.console import StatusBar, duration
 
 
 class Status(StatusBar):
-    """One bar for all, with the time left and the pictures a minute; plain lines elsewhere.
+    """One bar for all, with the time left and the pictures per minute; plain lines elsewhere.
 
     Args:
-        total: cells of the gallery.
-        done: how many of them are done already.
+        total: the number of cells.
+        done: how many of them are already done.
         quiet: print nothing.
     """
 
@@ -22,11 +22,11 @@ class Status(StatusBar):
         self._begun = time.monotonic()
 
     def part(self, fraction: float) -> None:
-        """How much of the current cell is done."""
+        """Show how much of the current cell is done."""
         self.show(self._done + fraction)
 
     def cell_done(self, name: str, told: str, painted: bool) -> None:
-        """A cell is done: `painted`, or failed."""
+        """Show that a cell is done: `painted`, or failed."""
         self._done += 1
         self._painted += painted
         rate = self.rate()
@@ -36,10 +36,10 @@ class Status(StatusBar):
             self.say(f"{line}; {rate}" if rate else line)
 
     def rate(self) -> str:
-        """Pictures a minute, and the time left."""
+        """Pictures per minute, and the time left."""
         seconds = max(time.monotonic() - self._begun, 1e-3)
         if not self._painted:
             return ""
         left = (self._total - self._done) * seconds / self._painted
-        rate = f"{60 * self._painted / seconds:.3g} pictures a minute"
+        rate = f"{60 * self._painted / seconds:.3g} pictures per minute"
         return f"{rate}, {duration(left)} left" if left else rate

@@ -1,4 +1,4 @@
-"""What all cells of a gallery have in common, and how far a cell's run has come."""
+"""The task that all cells of a gallery have in common, and the progress of a cell's run."""
 
 import enum
 import json
@@ -15,13 +15,13 @@ from style_transfer.runs.guard import is_ours
 from style_transfer.runs.record import VERSION, Record
 from style_transfer.settings import INITS, Settings
 
-MADE = ("fitted", "random")  # filters that no file holds
+MADE = ("fitted", "random")  # filters that are not read from a file
 
 
 class Progress(enum.Enum):
     """How far a cell's run has come."""
 
-    NEW = "new"  # nothing that would count
+    NEW = "new"  # nothing that can be used
     BEGUN = "begun"  # it can be resumed
     DONE = "done"
 
@@ -40,13 +40,13 @@ class Task:
     """What all cells have in common.
 
     Attributes:
-        out: folder of the results, absolute.
-        preset: whose choices the settings started from.
+        out: folder for the results, absolute.
+        preset: the preset from which the settings started.
         choices: fields of `Settings` that the user chose.
-        filters: their file, or None where they are made of the pictures.
-        start_sha256: of the picture that `init` names, or None.
-        force: paint all cells again, and where the memory seems too small.
-        journal: keep what an exact resume needs while running.
+        filters: the filters' file, or None if they are made from the pictures.
+        start_sha256: SHA-256 of the picture that `init` names, or None.
+        force: paint all cells again, even if memory seems too small.
+        journal: while running, keep what an exact resume needs.
     """
 
     out: str
@@ -71,21 +71,21 @@ def make_task(out: Path, preset: str, choices: dict, say, **switches) -> Task:
     """Check the choices, and decide where the filters come from, once for all cells.
 
     Args:
-        out: folder of the results.
+        out: folder for the results.
         preset: a key of `presets.PRESETS`.
         choices: fields of `Settings`.
-        say: told a line where other filters are used than were asked for.
+        say: called with a line if other filters are used than were asked for.
         **switches: `force` and `journal`.
 
     Raises:
-        InputError: a choice that cannot be used, or that makes no sense for several pictures.
+        InputError: a choice cannot be used, or makes no sense for several pictures.
     """
     settings = make_settings(preset, **choices)
     parse_blend(settings.style_blend, 1)
     for name in ("content_mask", "style_mask"):
         if value := getattr(settings, name):
             raise InputError(
-                f"--{name}: expected none, since it belongs to one photograph. Received: {value!r}"
+                f"--{name}: expected none, because it is for one photograph. Received: {value!r}"
             )
     start = None
     if settings.init not in INITS:
@@ -94,7 +94,7 @@ def make_task(out: Path, preset: str, choices: dict, say, **switches) -> Task:
     filters, weights = None, settings.weights
     if weights in ("auto", "imagenet"):
         filters = _imagenet(settings, say)
-        # Of one gallery all cells have the same filters, even if a download fails in the middle.
+        # All cells of a gallery have the same filters, even if a download fails halfway.
         weights = "imagenet" if filters else "fitted"
     elif weights not in MADE:
         path = existing_file(weights, "--weights").absolute()
@@ -104,7 +104,7 @@ def make_task(out: Path, preset: str, choices: dict, say, **switches) -> Task:
 
 
 def _imagenet(settings: Settings, say) -> FilterFile | None:
-    """ImageNet's filters; None where `auto` has to do without."""
+    """ImageNet's filters; None if `auto` cannot get them."""
     from style_transfer.backends import start
 
     start()
@@ -119,8 +119,8 @@ def _imagenet(settings: Settings, say) -> FilterFile | None:
                 f"download them. Received: {error}. {how_to_get(settings.network)}"
             ) from None
         say(
-            "Weights: ImageNet's are neither cached nor to be downloaded here; filters fitted to "
-            f"each photograph and painting are used instead. {how_to_get(settings.network)}"
+            "Weights: ImageNet's filters are not cached and cannot be downloaded; using filters "
+            f"fitted to each photograph and painting instead. {how_to_get(settings.network)}"
         )
         return None
     path = Path(path).absolute()
@@ -128,10 +128,10 @@ def _imagenet(settings: Settings, say) -> FilterFile | None:
 
 
 def progress(task: Task, cell: Cell) -> tuple[Progress, Record | None]:
-    """How far a cell's run has come, and its record where it is of use.
+    """How far a cell's run has come, and its record if it can be used.
 
-    A run counts if its settings, its pictures and filters (by SHA-256) and the version of its
-    record are those that a new one would have.
+    A run can be used if its settings, its pictures and filters (by SHA-256) and its record's
+    version are those that a new run would have.
     """
     files = task.files(cell)
     try:

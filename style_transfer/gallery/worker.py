@@ -1,8 +1,8 @@
-"""Paints the cells of a gallery one after the other; lives in a process of the map in cluster.py.
+"""Paints the cells of a gallery one after another, in a process of the map in cluster.py.
 
-Where the worker sees the folder of the results, on this machine, a cell is a run of the script in
-that folder: one that was stopped goes on exactly where it stood. On a cluster's nodes it is painted
-in a temporary folder, and its files travel back.
+On this machine, where the worker can write to the results' folder, a cell is an ordinary run in
+that folder: one that was stopped continues exactly where it stopped. A cluster's node paints it in
+a temporary folder, and its files are sent back.
 """
 
 import contextlib
@@ -36,19 +36,19 @@ from style_transfer.schedule import plan
 from style_transfer.vgg import FilterSource, layers_up_to
 
 THUMBNAILS = "thumbnails"  # folder in OUT
-THUMBNAIL = 480  # pixels of the long side: sharp at 240 on screens of double density
-LEFT_ALONE = 60.0  # seconds in which a worker of a killed gallery has ended
+THUMBNAIL = 480  # pixels of the long side: sharp at 240 on screens with double density
+LEFT_ALONE = 60.0  # seconds within which a worker of a killed gallery ends
 
 
 @dataclass(frozen=True)
 class Script:
-    """What the top level's script can do; see there for arguments.
+    """Functions of neural_style_transfer.py; see there for their arguments.
 
     Attributes:
         transfer: paints a new run.
-        resume: goes on with an earlier one.
-        paint: paints a run that was opened.
-        make_render: how images become pixels.
+        resume: continues an earlier one.
+        paint: paints a run that has been opened.
+        make_render: makes the function that turns images into pixels.
         objectives: `vgg_objectives`, called with `shared=`.
     """
 
@@ -61,11 +61,11 @@ class Script:
 
 @dataclass(frozen=True)
 class Job:
-    """A cell on its way to a worker.
+    """A cell for a worker.
 
     Attributes:
-        cell: what is to be painted.
-        photo: the file's content where the worker cannot read the file; else None.
+        cell: the cell to paint.
+        photo: the file's content if the worker cannot read the file, else None.
         painting: likewise.
     """
 
@@ -79,10 +79,10 @@ class Painted:
     """A cell that is done.
 
     Attributes:
-        record: of its run, without evaluations.
-        seconds: of its evaluations.
-        files: contents by name below OUT, to be written there; empty if they are there already.
-        said: lines for people, about what differs from what was asked for.
+        record: its run's record, without evaluations.
+        seconds: how long its evaluations took.
+        files: contents of files to write, by name below OUT; empty if they are already there.
+        said: lines for the user about anything that differs from what was asked for.
     """
 
     record: Record
@@ -92,14 +92,14 @@ class Painted:
 
 
 class Painter:
-    """Paints cells; what they share, network and style targets, is made once.
+    """Paints cells; makes what they share, network and style targets, only once.
 
     Args:
         task: what all cells have in common.
-        script: see there.
-        filters: content of the filters' file, where a worker cannot read it; or None.
+        script: see `Script`.
+        filters: content of the filters' file, if a worker cannot read it; or None.
         start: content of the picture to start from, likewise.
-        listener: told of the runs' events, in this process.
+        listener: called with the runs' events in this process.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Painter:
 
     def _objectives(self, run, inputs):
         if self._filters and run.record.filters is None:
-            run.record.filters = self._filters  # found by its SHA-256, as on a resume
+            run.record.filters = self._filters  # found by its SHA-256, as for a resume
         return self.script.objectives(run, inputs, shared=self._shared)
 
     # On this machine
@@ -179,7 +179,7 @@ class Painter:
         return record
 
     def _resumed(self, files: RunFiles) -> Record | None:
-        """The record of a cell's run that goes on; None where it cannot."""
+        """Resume a cell's run; returns its record, or None if it cannot be resumed."""
         task = self.task
         try:
             _, record = self.script.resume(
@@ -189,13 +189,13 @@ class Painter:
                 on_event=self._listen,
                 objectives=self._objectives,
             )
-        except InputError:  # its state is damaged or gone
+        except InputError:  # its state is damaged or missing
             return None
         return record
 
     @staticmethod
     def _wait_for(files: RunFiles) -> None:
-        """Wait for the end of a process that a killed gallery has left in this cell."""
+        """Wait until a process that a killed gallery left in this cell has ended."""
         if files.lock.exists():
             with contextlib.suppress(OSError, filelock.Timeout):
                 lock = filelock.FileLock(files.lock)
@@ -228,7 +228,7 @@ class Painter:
                 for remark in inputs.remarks():
                     run.remark(remark)
                 self.script.paint(run, inputs, self._objectives)
-            if task.filters and record.filters:  # as the driver calls them
+            if task.filters and record.filters:  # use the driver's name for them
                 record.filters = dataclasses.replace(record.filters, file=task.filters.path)
                 record.filters_beside = beside(task.filters.path, Path(task.out))
             last = record.iterations[-1].number
@@ -238,7 +238,7 @@ class Painter:
             }
             for name, make in self._thumbnails(job.cell, files.picture(), inputs).items():
                 contents[name] = make()
-            contents[there.record.name] = record.to_json().encode()  # the last: all is there
+            contents[there.record.name] = record.to_json().encode()  # last, once all else is there
         return self._done(record, contents)
 
     def _kept_filters(self, content: bytes) -> FilterSource:
@@ -246,7 +246,7 @@ class Painter:
         from style_transfer.filters.files import read_filters
 
         known, settings = self.task.filters, self.task.settings
-        assert known is not None  # or no content would have come
+        assert known is not None  # content comes only with a known file
         path = Path(self._folder.name, Path(known.path).name)
         path.write_bytes(content)
         layers = layers_up_to(settings.network, layers_in_use(settings))
@@ -258,7 +258,7 @@ class Painter:
     def _thumbnails(
         self, cell: Cell, result: Path, inputs: Inputs | None = None
     ) -> dict[str, Callable[[], bytes]]:
-        """What makes the small pictures of a cell, by their names below OUT."""
+        """Functions that make a cell's thumbnails, by the thumbnails' names below OUT."""
         photo: Any = inputs.content if inputs else cell.photo.path
         painting: Any = inputs.styles[0] if inputs else cell.painting.path
         return {
@@ -275,7 +275,7 @@ class Painter:
 
 
 def _picture(content: bytes | None, path: str, what: str, folder: str) -> Picture:
-    """A picture from a file's content; it bears the name that the file has on the driver."""
+    """A picture from a file's content, under the file's name on the driver."""
     here = Path(folder, f"picture{Path(path).suffix}")
     here.write_bytes(content or b"")
     try:
@@ -285,9 +285,9 @@ def _picture(content: bytes | None, path: str, what: str, folder: str) -> Pictur
 
 
 def tidy(files: RunFiles, record: Record) -> None:
-    """Remove a finished run's pictures on the way, and all images in full precision but the last.
+    """Remove a finished run's earlier pictures, and all but its last image in full precision.
 
-    The script can still add iterations with --resume PREFIX --iter N.
+    More iterations are still possible, with --resume PREFIX --iter N.
     """
     last = record.iterations[-1].number
     for number, path in files.pictures().items():
@@ -299,17 +299,17 @@ def tidy(files: RunFiles, record: Record) -> None:
 
 
 def thumbnail_name(cell: Cell) -> str:
-    """The small picture of a cell, below OUT."""
+    """The name of a cell's thumbnail, below OUT."""
     return f"{THUMBNAILS}/{cell.name}.jpg"
 
 
 def source_thumbnail_name(sha256: str) -> str:
-    """The small picture of a photograph or painting, below OUT."""
+    """The name of the thumbnail of a photograph or painting, below OUT."""
     return f"{THUMBNAILS}/{sha256[:16]}.jpg"
 
 
 def thumbnail(source) -> bytes:
-    """A small JPEG of a picture, which bears the program's mark."""
+    """A small JPEG of a picture, with this program's mark."""
     image = load_picture(source).image.copy()
     image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=3)
     file = io.BytesIO()
@@ -318,9 +318,9 @@ def thumbnail(source) -> bytes:
 
 
 def keep_thumbnail(path: Path, content: bytes) -> None:
-    """Write a small picture, unless somebody else's file is in its place."""
+    """Write a thumbnail, unless somebody else's file is in its place."""
     if path.exists() and not is_ours(path):
         return
-    own = path.with_name(f"{os.getpid()}-{path.name}")  # others may write the same one now
+    own = path.with_name(f"{os.getpid()}-{path.name}")  # others may write the same one at once
     write_whole(own, lambda file: file.write(content))
     own.replace(path)
