@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import draw
+from light_program import light_objectives
 from PIL import Image
 
 import compare
+import neural_style_transfer
 from style_transfer.errors import InputError
 from style_transfer.presets import make_settings
 from style_transfer.side_by_side import PaintedRun, last_rows, psnr
@@ -161,9 +163,19 @@ def test_without_a_script_our_batch_stands_in(base, style, tmp_path, capsys):
     assert compare.main(arguments) == 0
     assert "this program with --targets batch, in its place" in capsys.readouterr().out
     assert Path(f"{prefix}_compare.png").exists()
+
+
+@with_matplotlib
+def test_an_earlier_comparison_is_replaced_where_asked(places, capsys, monkeypatch):
+    monkeypatch.setattr(neural_style_transfer, "vgg_objectives", light_objectives)
+    *_, prefix = places
+    arguments = [*places, "--height", "32", "--iter", "1", "--weights", "random"]
+    assert compare.main(arguments) == 0
+    files = {path: path.stat().st_mtime_ns for path in Path(prefix).parent.glob("*.*")}
     assert compare.main(arguments) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert compare.main([*arguments, "--overwrite"]) == 0
+    assert all(path.stat().st_mtime_ns > time for path, time in files.items())
     Image.new("RGB", (20, 20)).save(f"{prefix}_compare.png")
     assert compare.main([*arguments, "--overwrite"]) == 2
     assert "it_compare.png is not one of them" in capsys.readouterr().err
