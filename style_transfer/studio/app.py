@@ -69,7 +69,7 @@ def make_app(
             css_paths=[STATIC / "studio.css"],
             head=head(language),
         )
-    return Guard(app, at.loopback, at.password)
+    return Guard(app, at.loopback, at.password, places.folder)
 
 
 def theme() -> gr.themes.Base:

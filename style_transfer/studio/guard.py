@@ -9,13 +9,16 @@ import base64
 import binascii
 import hmac
 import re
+import shutil
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from style_transfer.studio.uploads import LARGEST_FILE
 
 LARGEST_BODY = LARGEST_FILE + (1 << 16)  # bytes: a picture and its envelope
+LEAST_ROOM = 32 << 20  # bytes free on the disk, below which nothing more is taken
 LARGEST_MESSAGE = 32 << 20  # bytes of any other request: masks come as text
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 LONGEST_PATH = 2000  # characters
@@ -71,10 +74,11 @@ class Guard:
         loopback: whether the server listens to this machine alone; then other names of it are
             refused, which a page elsewhere could have pointed at it (DNS rebinding).
         password: for everybody, by HTTP's Basic scheme with any name; empty: none.
+        folder: on whose disk Gradio puts what it is sent; None: no look at its room.
     """
 
-    def __init__(self, app: App, loopback: bool, password: str = ""):
-        self.app, self.loopback, self.password = app, loopback, password
+    def __init__(self, app: App, loopback: bool, password: str = "", folder: Path | None = None):
+        self.app, self.loopback, self.password, self.folder = app, loopback, password, folder
 
     async def __call__(self, scope: Scope, receive: Callable, send: Callable) -> None:
         """Answer one request."""
@@ -87,11 +91,19 @@ class Guard:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             self._check(scope, headers)
+            if scope["method"] == "POST" and "/gradio_api/" in scope["path"]:
+                self._check_room()
             limit = LARGEST_BODY if scope["path"].endswith("/upload") else LARGEST_MESSAGE
             limited = Limited(receive, limit, headers.get(b"content-length", "0"))
             await self.app(scope, limited, with_headers(scope["path"], send))
         except Refused as refused:
             await refuse(send, refused)
+
+    def _check_room(self) -> None:
+        if self.folder and shutil.disk_usage(self.folder).free < LEAST_ROOM:
+            raise Refused(
+                507, f"folder: expected {LEAST_ROOM >> 20} MB free on its disk. Received: fewer"
+            )
 
     def _check(self, scope: Scope, headers: dict[bytes, str]) -> None:
         check_path(scope)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import time
@@ -137,7 +138,8 @@ class Watcher:
         if self._record is not None:
             self._count(self._record)
         self._saved = self._clock()
-        self.live.save(self.path)
+        with contextlib.suppress(OSError):  # a full disk: the run itself tells of it
+            self.live.save(self.path)
 
     def end(self, phase: str, line: str = "") -> None:
         """The run has come to an end."""
@@ -160,7 +162,8 @@ class Watcher:
         picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
         file = io.BytesIO()
         picture.save(file, "JPEG", quality=90)
-        write_whole(self.path.with_suffix(".jpg"), lambda opened: opened.write(file.getvalue()))
+        with contextlib.suppress(OSError):
+            write_whole(self.path.with_suffix(".jpg"), lambda opened: opened.write(file.getvalue()))
         ended = self._clock()
         self._next = ended + max(INTERVAL, (ended - started) / LARGEST_SHARE)
 

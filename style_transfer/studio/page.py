@@ -267,7 +267,7 @@ class Page:
         def check(path: str | None) -> tuple[Any, str]:
             try:
                 return (str(self._keep(path, what)) if path else None), ""
-            except InputError as error:
+            except (InputError, OSError) as error:
                 return None, self._refusal(error)
 
         return check
@@ -275,13 +275,14 @@ class Page:
     def _keep(self, path: str, what: str) -> Path:
         return keep(path, self.studio.places, what)
 
-    def _refusal(self, error: InputError) -> str:
-        return f"{html.escape(self.texts['refused'])} {html.escape(str(error))}"
+    def _refusal(self, error: InputError | OSError) -> str:
+        line = f"folder: {error.strerror}" if isinstance(error, OSError) else str(error)
+        return f"{html.escape(self.texts['refused'])} {html.escape(line)}"
 
     def _canvas(self, path: str | None) -> Any:
         try:
             image = canvas_of(self._keep(path, "picture")) if path else None
-        except InputError:
+        except (InputError, OSError):
             image = None
         return {"background": image, "layers": [], "composite": None} if image else None
 
@@ -335,7 +336,7 @@ class Page:
             strokes = [editors[1] if path == paintings[0] else None for path in paintings if path]
             chosen |= keep_masks(editors[0], strokes, self.studio.places)
             run = self.studio.desk.begin(base, styles, preset, chosen)
-        except InputError as error:
+        except (InputError, OSError) as error:
             return self._refusal(error), ""
         return "", key_of(run)
 
@@ -348,7 +349,7 @@ class Page:
         try:
             kept = self._keep(photograph, self.texts["photograph"])
             return str(self.studio.networks.paint(name, kept, int(size), strength)), ""
-        except InputError as error:
+        except (InputError, OSError) as error:
             return None, self._refusal(error)
 
     def take(self, event: gr.EventData) -> list:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -28,6 +29,7 @@ from style_transfer.studio.runner import live_path
 
 LOOK = 0.2  # seconds between two looks at the processes
 LONGEST_QUEUE = 50  # orders; more are a mistake, or malice
+FULL = 1 << 20  # bytes; a disk with fewer left is full
 PATIENCE = 20.0  # seconds that a run gets to save its picture when the studio closes
 
 
@@ -69,7 +71,7 @@ class Painter:
         self._lock = threading.RLock()
         self._running: list[Job] = []
         self._waiting: list[tuple[Path, Order]] = []
-        self._failed: list[str] = []  # whose failure is to be told, though they left no record
+        self._failed: dict[str, str] = {}  # lines by run, to be told even where no file could be
         self._number = 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="painter", daemon=True)
@@ -118,13 +120,18 @@ class Painter:
                 raise InputError(
                     f"queue: expected at most {LONGEST_QUEUE} orders. Received: one more"
                 )
-            self._failed = [run for run in self._failed if run != order.run]
+            self._failed.pop(order.run, None)
             self._number += 1
             path = self.places.orders / f"{self._number:06d}.json"
             shown = live_path(self.places, order.run)
-            shown.parent.mkdir(parents=True, exist_ok=True)
-            Live("waiting").save(shown)
-            order.save(path)
+            try:
+                shown.parent.mkdir(parents=True, exist_ok=True)
+                Live("waiting").save(shown)
+                order.save(path)
+            except OSError as error:
+                raise InputError(
+                    f"folder: expected room for an order. Received: {error.strerror or error}"
+                ) from None
             self._waiting.append((path, order))
             return len(self._waiting) - 1 + len(self._running)
 
@@ -160,10 +167,10 @@ class Painter:
             waiting = [order.run for _, order in self._waiting]
             return [job.order.run for job in self._running] + waiting
 
-    def failed(self) -> list[str]:
-        """Runs that failed of late, the latest last."""
+    def failed(self) -> dict[str, str]:
+        """Why runs failed of late, by run, the latest last."""
         with self._lock:
-            return list(self._failed)
+            return dict(self._failed)
 
     def _work(self) -> None:
         while not self._closing.wait(LOOK):
@@ -198,7 +205,7 @@ class Painter:
         live = load_live(live_path(self.places, job.order.run))
         if live is not None and live.phase in ("done", "stopped", "failed"):
             if live.phase == "failed":
-                self._remember(job.order.run)
+                self._remember(job.order.run, (live.lines or [""])[-1])
             self._remove(job.path)
             return
         if job.stopping:  # while it was still starting
@@ -212,6 +219,8 @@ class Painter:
                 line += ", perhaps since the memory was used up"
         elif log := _last_line(job.path.with_suffix(".log")):
             line = log
+        elif shutil.disk_usage(self.places.folder).free < FULL:
+            line += "; the disk is full"
         self._end(job.path, job.order.run, "failed", line)
 
     def _end(self, path: Path, run: str, phase: str, line: str) -> None:
@@ -222,11 +231,14 @@ class Painter:
         with contextlib.suppress(OSError):
             live.save(shown)
         if phase == "failed":
-            self._remember(run)
+            self._remember(run, line)
         self._remove(path)
 
-    def _remember(self, run: str) -> None:
-        self._failed = [*(r for r in self._failed if r != run), run][-LONGEST_QUEUE:]
+    def _remember(self, run: str, line: str) -> None:
+        self._failed.pop(run, None)
+        self._failed[run] = line
+        while len(self._failed) > LONGEST_QUEUE:
+            del self._failed[next(iter(self._failed))]
 
     def _remove(self, path: Path) -> None:
         for file in (path, lock_of(path), path.with_suffix(".log")):

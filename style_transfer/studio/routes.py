@@ -201,6 +201,8 @@ class Routes:
             await run_in_threadpool(lambda: self.studio.desk.resume(found, **numbers))
         except InputError as error:
             return JSONResponse({"error": str(error)}, status_code=400)
+        except OSError as error:
+            return JSONResponse({"error": f"folder: {error.strerror}"}, status_code=507)
         return JSONResponse({})
 
     async def _found(self, request: Request) -> Found | None:

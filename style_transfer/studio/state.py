@@ -38,7 +38,8 @@ class Teller:
             return "waiting"
         if found.held:
             return "elsewhere"
-        if found.record is None or (found.live and found.live.phase == "failed"):
+        failed = found.live and found.live.phase == "failed"
+        if found.record is None or failed or found.run in self.painter.failed():
             return "failed"
         return "finished" if found.record.status == "finished" else "stopped"
 
@@ -71,7 +72,9 @@ class Teller:
         """Everything that the easel shows."""
         told, record, live = self.brief(found), found.record, found.live
         active = told["status"] in ACTIVE
-        told["lines"] = live.lines if live else []
+        told["lines"] = list(live.lines) if live else []
+        if (line := self.painter.failed().get(found.run)) and line not in told["lines"]:
+            told["lines"].append(line)  # that could not be written down
         told["own"] = bool(self.painter.job_of(found.run)) or not found.held
         if active and live and live.planned:
             told |= {

@@ -115,8 +115,10 @@ export class Easel {
     this.stop.hidden = !active;
     this.take.hidden = !run?.iterations;
     this.compare.hidden = !run?.photograph || !run?.version;
-    this.continuing.hidden = !resting || !run.iterations?.length;
-    this.keeping.hidden = !run?.iterations?.length || active;
+    this.continuing.hidden = !resting || !run.iterations;
+    this.from.root.hidden = !(run?.iterations?.length > 1);
+    this.keeping.hidden = !run?.iterations || !run.version || active;
+    this.links["16bit"].hidden = !run?.iterations?.length; // whose exact image is kept
     if (other) {
       write(this.line, "");
       this.compare.setAttribute("aria-pressed", "false");
@@ -138,7 +140,7 @@ export class Easel {
       const [number, of, columns, rows] = run.size;
       facts.push(text("size_of", { n: number + 1, of, columns, rows }));
     } else if (run.columns) facts.push(`${run.columns} × ${run.rows}`);
-    if (run.planned_iterations) {
+    if (run.planned_iterations && run.iteration != null) {
       facts.push(text("iteration_of", { n: run.iteration + 1, of: run.planned_iterations }));
     }
     if (run.left != null) facts.push(text("left", { time: duration(run.left) }));

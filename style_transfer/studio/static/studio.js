@@ -3,6 +3,7 @@
 import { element, text } from "./dom.js";
 import { Easel } from "./easel.js";
 import { keepNamed } from "./names.js";
+import { tellRefusals } from "./refused.js";
 import { Runs } from "./runs.js";
 
 const SOON = 1200; // milliseconds between two questions while something is painted
@@ -80,6 +81,7 @@ function begin() {
   if (!root || root.childElementCount) return Boolean(root);
   const page = new Page(root);
   keepNamed(document.getElementById("form"));
+  tellRefusals(document.getElementById("paint"));
   window.showRun = (key) => {
     page.choose(key);
     if (matchMedia("(max-width: 860px)").matches) root.scrollIntoView({ behavior: "smooth" });
