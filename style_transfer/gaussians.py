@@ -11,6 +11,9 @@ from style_transfer import backends
 
 # A direction counts as empty if its variance is a smaller share of the largest one.
 EMPTY = 1e-12
+# In float32, vᵀ A v is 1e-3 or more of Σ vᵢ² Aᵢᵢ for directions v that features have, and below
+# 1e-6 for those that silent channels leave empty (see `_cross_of_covariance`).
+EMPTY_SHARE = 1e-5
 # With fewer positions per channel, float32's rounding of the covariance distorts its weakest
 # directions: by 2e-4 of the gradient at 65 positions of 64 channels, by less than 1e-4 at 80.
 MANY = 1.25
@@ -72,13 +75,14 @@ def gaussian(features) -> Gaussian:
 def gaussian_of(found: Moments, positions: int) -> Gaussian:
     """The normal distribution with these moments, which were taken over `positions` positions.
 
-    The columns of K are the principal axes times their standard deviations, smallest first; M
-    positions have at most M − 1 of them.
+    The columns of K are the principal axes times their standard deviations, largest first; M
+    positions have at most M − 1 of them. Empty ones are 0.
     """
     mean, covariance = found
     values, axes = backends.eigh(ops.cast(covariance, "float64"))
+    values = ops.where(values > ops.max(values) * EMPTY, values, ops.zeros_like(values))
     rank = min(covariance.shape[0], max(positions - 1, 1))
-    factor = (axes * _roots(values))[:, -rank:]
+    factor = ops.flip(axes * _roots(values), axis=1)[:, :rank]
     return Gaussian(mean, ops.cast(factor, "float32"))
 
 
@@ -109,8 +113,8 @@ def wasserstein(found: Moments | Deviations, target: Gaussian):
 def _cross_of_covariance(covariance, factor):
     """tr A^½ of A = Kᵀ C K, with its gradient by C, ½ K A^-½ Kᵀ.
 
-    In float32: as the columns of K fall off, so do rows and columns of A, and so do the errors of
-    the products. A decomposition that keeps this order is as good as one in float64.
+    Float32 is exact enough: rows and columns of A fall off as the columns of K do, and the rounding
+    errors of the products fall off with them.
     """
     constant = ops.stop_gradient(covariance)
     between = ops.matmul(ops.transpose(factor), ops.matmul(constant, factor))
@@ -120,10 +124,10 @@ def _cross_of_covariance(covariance, factor):
     full = values > EMPTY_SHARE * ops.matmul(ops.diagonal(between), squares)
     roots = ops.sqrt(ops.where(full, values, ops.ones_like(values)))
     inverse = ops.where(full, 1 / roots, ops.zeros_like(roots))
-    # The axes' lengths are wrong by 1e-5.
+    # Eigen's axes are too long or short by up to 1e-5.
     half = ops.matmul(factor, axes / ops.sqrt(ops.sum(squares, axis=0)))
     slope = ops.matmul(half * inverse, ops.transpose(half))
-    # Σ √λ and tr (slope · C) are wrong by as much, in opposite directions.
+    # Errors of the eigenvalues raise one of Σ √λ and tr (slope · C) and lower the other as much.
     roots = ops.sum(ops.where(full, roots, ops.zeros_like(roots)))
     trace = (roots + ops.sum(slope * constant)) / 2
     return trace + ops.sum(slope * (covariance - constant)) / 2
