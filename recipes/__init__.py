@@ -1,1 +1,1 @@
-"""Experiments of the literature, each a short script on top of `transfer`."""
+"""Experiments from the literature, each a short script on top of `transfer`."""

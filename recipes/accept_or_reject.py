@@ -1,10 +1,10 @@
-"""Plain gradient steps, each kept only where it leaves pixel values in range, beside L-BFGS.
+"""Plain gradient steps, accepted only for pixel values that stay in range, against L-BFGS.
 
-Readers of Gatys, Ecker and Bethge, arXiv 1508.06576, often start with the simplest optimizer there
-is: subtract the gradient times a rate, and accept the step for a pixel value only if the value
-stays within 0..255; otherwise reject it there. The rate is such that the first step moves the
-farthest value by --step. Both optimizers get the same loss, start and number of evaluations. The
-table shows the lowest loss so far; PREFIX.png shows both results.
+Readers of Gatys, Ecker and Bethge, arXiv 1508.06576, often start with the simplest optimizer:
+subtract the gradient times a rate, and accept the step for a pixel value only if it stays within
+0..255. The rate is chosen so that the first step moves the farthest value by --step. Both
+optimizers get the same loss, start and number of evaluations. The table shows the lowest loss so
+far; PREFIX.png shows both results.
 """
 
 import sys
@@ -33,12 +33,12 @@ DEFAULTS = {"height": 256, "init": "mixed", "scales": "1", "iter": 5, "precondit
 
 
 def compare(base: str, style: str, prefix: str, *, step: str = STEP, overwrite=False, **choices):
-    """Lower one loss by both optimizers, print the table, write the sheet to PREFIX.png.
+    """Lower one loss with both optimizers, print the table, write the sheet to PREFIX.png.
 
     Args:
         base: path of the content picture.
         style: path of the style picture.
-        prefix: beginning of the sheet's name.
+        prefix: how the sheet's name starts.
         step: how far the first step moves the farthest pixel value.
         overwrite: replace an earlier sheet.
         **choices: fields of `Settings`.
@@ -81,13 +81,13 @@ def descend(
     """Take plain gradient steps, each accepted only for the values that stay in range.
 
     Args:
-        objective: from an image, float32 (1, H, W, 3), to (terms, gradient).
-        start: where to begin.
-        evaluations: how many there may be.
+        objective: takes an image, float32 (1, H, W, 3), and returns (terms, gradient).
+        start: the image to start from.
+        evaluations: how many to make.
         farthest: how far the first step moves the farthest pixel value.
 
     Returns:
-        The image of the lowest loss, and the loss at each evaluation.
+        The image with the lowest loss, and the loss at each evaluation.
     """
     low, high = VALID_RANGE.T.astype(np.float32)
     image = best = np.clip(start, low, high)
@@ -106,7 +106,7 @@ def descend(
 
 
 def report(lowest: dict[str, np.ndarray]) -> str:
-    """The lowest loss so far of each optimizer, after more and more evaluations."""
+    """The table as text: each optimizer's lowest loss so far, after more and more evaluations."""
     counts = [len(values) for values in lowest.values()]
     marks = sorted({max(1, round(min(counts) * share)) for share in (0.05, 0.1, 0.2, 0.5, 1)})
     lines = ["evaluations" + "".join(f"{name:>20}" for name in lowest)]

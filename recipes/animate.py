@@ -1,9 +1,10 @@
 """A run as an animation: from the photograph to the painting.
 
-PREFIX is a run of neural_style_transfer.py: its pictures, one an iteration, are dissolved into each
-other, the photograph first. With `--every evaluation` the run is painted once more, from the record
-in PREFIX.json, and each evaluation that lowers the loss is a frame; PREFIX itself stays as it is.
-OUT ends in .mp4, .webm, .gif or .webp. From Python, a `Film` listens to any run while it paints:
+PREFIX is a run of neural_style_transfer.py. Its pictures, one per iteration, dissolve into each
+other, starting with the photograph. With `--every evaluation` the run is painted once more, from
+the record in PREFIX.json, and each evaluation that lowers the loss becomes a frame; PREFIX itself
+stays unchanged. OUT ends in .mp4, .webm, .gif or .webp. From Python, a `Film` can listen to any
+run while it is painted:
 
     with Film("out.webp") as film:
         transfer("base.jpg", ["style.jpg"], on_event=film, objectives=film.objectives)
@@ -51,14 +52,14 @@ EVERY = ("iteration", "evaluation")
 
 
 class Film:
-    """Listens to a run and, at its end, writes it as a clip; a context manager.
+    """Listens to a run and writes it as a clip at its end; a context manager.
 
     Args:
         out: path of the clip.
-        seconds: how long it is, without the last picture's `hold`.
-        fps: frames a second.
+        seconds: length of the clip, without the last picture's `hold`.
+        fps: frames per second.
         hold: seconds for which the last picture stays.
-        every: `iteration`, dissolved into each other, or `evaluation`.
+        every: `iteration`, which dissolves pictures into each other, or `evaluation`.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Film:
             self.add(np.asarray(event.picture().convert("RGB")))
 
     def objectives(self, run, inputs: Inputs, shared=None):
-        """As `neural_style_transfer.vgg_objectives`; keeps the images that lower the loss."""
+        """Like `neural_style_transfer.vgg_objectives`, but keeps the images that lower the loss."""
         render = make_render(inputs, run.record.settings)
         objective_at = vgg_objectives(run, inputs, shared)
 
@@ -114,7 +115,7 @@ class Film:
         return watched_at
 
     def add(self, pixels: np.ndarray) -> None:
-        """The next picture, uint8 (H, W, 3); they may grow from one to the next."""
+        """Add the next picture, uint8 (H, W, 3), which may be larger than the one before."""
         write_frame(self._path(self.count), np.ascontiguousarray(pixels))
         self._size = max(self._size, pixels.shape[:2])
         self.count += 1
@@ -139,7 +140,7 @@ class Film:
         return resize(picture, self._size, "bicubic").astype(np.float32)
 
     def _frames(self, count: int) -> Iterator[np.ndarray]:
-        """So many frames, each a mixture of the two pictures beside its place on the way."""
+        """`count` frames, each a mixture of the two pictures closest in time."""
         known: dict[int, np.ndarray] = {}
         for number in range(count):
             place = number * (self.count - 1) / (count - 1)
@@ -150,7 +151,7 @@ class Film:
             yield np.rint(one + (place - first) * (other - one)).astype(np.uint8)
 
 
-def animate(  # noqa: PLR0913 (its keywords are the choices of a user)
+def animate(  # noqa: PLR0913 (its keywords are the user's choices)
     prefix: str,
     out: str,
     *,
@@ -163,7 +164,7 @@ def animate(  # noqa: PLR0913 (its keywords are the choices of a user)
     """Write a run as an animation.
 
     Args:
-        prefix: of the run.
+        prefix: the run's prefix.
         out: path of the clip.
         every: `iteration` or `evaluation`.
         seconds: see `Film`.
@@ -172,7 +173,7 @@ def animate(  # noqa: PLR0913 (its keywords are the choices of a user)
         overwrite: replace a file at `out`.
 
     Raises:
-        InputError: there is no such run, or a picture of it is missing; or `out` cannot be used.
+        InputError: there is no such run, one of its pictures is missing, or `out` cannot be used.
     """
     if every not in EVERY:
         raise InputError(f"--every: expected one of {', '.join(EVERY)}. Received: {every!r}")
@@ -195,10 +196,10 @@ def animate(  # noqa: PLR0913 (its keywords are the choices of a user)
 
 
 def check_out(out: Path, files: RunFiles, record: Record, overwrite: bool) -> None:
-    """InputError where something lies at `out` that may not go."""
+    """Raise InputError if `out` is one of the run's files, or a file that must stay."""
     inputs = {Path(picture.path) for picture in record.pictures if picture.path}
     if out.absolute() in inputs | {path.absolute() for path in files.pictures().values()}:
-        raise InputError(f"OUT: expected another than the run's files. Received: {str(out)!r}")
+        raise InputError(f"OUT: expected none of the run's own files. Received: {str(out)!r}")
     if out.exists() and not overwrite:
         raise InputError(
             f"OUT: expected a new name, or --overwrite. Received: {str(out)!r}, which exists"
@@ -227,11 +228,11 @@ def iterations(files: RunFiles, record: Record) -> Iterator[np.ndarray]:
 
 
 def again(record: Record, files: RunFiles, film: Film) -> None:
-    """Paint a run once more, from its record, and let the film listen; nothing else is written.
+    """Paint a run once more from its record, with the film listening; write nothing else.
 
     Raises:
-        InputError: an input is gone.
-        RunStopped: as the run did.
+        InputError: an input is missing.
+        RunStopped: as in `transfer`.
     """
     sources = sources_of(record, files)
     defaults = {item.name: item.default for item in dataclasses.fields(record.settings)}
@@ -255,7 +256,7 @@ def again(record: Record, files: RunFiles, film: Film) -> None:
 
 
 def sources_of(record: Record, files: RunFiles) -> Sources:
-    """Where the pictures of a run are now: where they were, or beside its record."""
+    """Where a run's pictures are now: where they were, or beside its record."""
 
     def place(picture: PictureFile) -> str:
         if picture.path and Path(picture.path).exists():
@@ -279,17 +280,17 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("prefix", metavar="PREFIX", help="of the run")
+    parser.add_argument("prefix", metavar="PREFIX", help="the run's prefix")
     parser.add_argument("out", metavar="OUT", help="the clip: .mp4, .webm, .gif or .webp")
     parser.add_argument(
         "--every",
         metavar="iteration|evaluation",
-        help="the pictures that the run has saved (default), or those on the way",
+        help="use the pictures that the run saved (default), or the image of every evaluation",
     )
     for name, value, text in (
-        ("seconds", SECONDS, "how long the clip is"),
+        ("seconds", SECONDS, "length of the clip"),
         ("hold", HOLD, "seconds for which the last picture stays after that"),
-        ("fps", FPS, "frames a second"),
+        ("fps", FPS, "frames per second"),
     ):
         text = f"{text} (default: {value:g})"
         parser.add_argument(f"--{name}", type=number, metavar="X", help=text)
@@ -309,7 +310,7 @@ def number(text: str) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns an `ExitCode`."""
+    """Run the command line; returns an `ExitCode`."""
     arguments = sys.argv[1:] if arguments is None else arguments
 
     def run() -> None:

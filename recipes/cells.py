@@ -1,7 +1,7 @@
-"""Cells, the pictures of a sheet: painted with `transfer`, one after another or in processes.
+"""Paints the cells of a sheet with `transfer`, one after another or in several processes.
 
-Filters are made once for all cells and handed to them as a file. A process keeps its network and
-the features of content and style pictures from one cell to the next.
+Filters are made once for all cells, which get them as a file. A process keeps its network and the
+features of content and style pictures from one cell to the next.
 """
 
 import dataclasses
@@ -38,13 +38,13 @@ def paint_cells(pictures: list, cells: list[dict], workers: int = 1) -> list[Ima
     """The cells' pictures, in their order.
 
     Args:
-        pictures: what `fitted` filters are fitted to: content, then style pictures.
-        cells: keyword arguments of `transfer`, alike in network, filters and their seed.
-        workers: processes to share them; one: this process.
+        pictures: content, then style pictures, to which `fitted` filters are fitted.
+        cells: keyword arguments of `transfer`, with the same network, filters and seed.
+        workers: the number of processes; 1: this process.
 
     Raises:
         InputError: a cell's settings or a picture cannot be used.
-        RunStopped: a loss was no finite number, or the memory did not suffice.
+        RunStopped: a loss was not finite, or memory ran out.
     """
     if workers < 1:
         raise InputError(f"--workers: expected a whole number, at least 1. Received: {workers}")
@@ -73,7 +73,7 @@ def settings_of(cell: dict) -> Settings:
 def with_filters(
     images: list[Image.Image], cells: list[dict], settings: list[Settings]
 ) -> Iterator[list[dict]]:
-    """The cells, their filters made once and handed to them as a file, which goes at the end."""
+    """The cells with a temporary file of filters, made once for all of them."""
 
     start()
     from preprocessing import fitting_images
@@ -96,7 +96,7 @@ def with_filters(
 
 
 def most_processes(wanted: int, images: list[Image.Image], settings: list[Settings]) -> int:
-    """How many processes fit into memory, at least one; fewer than wanted is said."""
+    """The number of processes that fit into memory, at least one; says if they are fewer."""
     sizes = [full_size(each, *image.size) for each in settings for image in images]
     pixels = max(rows * columns for rows, columns in sizes)
     needed, usable = estimated_bytes(settings[0], pixels, max(1, len(images) - 1)), usable_memory()
@@ -105,7 +105,7 @@ def most_processes(wanted: int, images: list[Image.Image], settings: list[Settin
     fitting = max(1, usable // needed)
     say(
         f"{wanted} processes would need about {wanted * needed / GIB:.1f} GiB of memory, and "
-        f"{usable / GIB:.1f} GiB are there: --workers {fitting} instead.",
+        f"{usable / GIB:.1f} GiB are available: using --workers {fitting} instead.",
         sys.stdout,
     )
     return fitting
@@ -120,9 +120,9 @@ def paint_here(cells: list[dict]) -> Iterator[Image.Image]:
 
 
 def paint_in_processes(cells: list[dict], workers: int) -> Iterator[Image.Image]:
-    """The pictures of cells, painted in processes, which end with this one, however it ends."""
+    """The pictures of cells, painted in processes that end with this one, however it ends."""
     others = multiprocessing.active_children()
-    # Fork would copy a backend whose threads it does not.
+    # Fork would copy the backend, but not its threads.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(
         workers, context, begin_process, (max(1, usable_cores() // workers),)
@@ -134,8 +134,8 @@ def paint_in_processes(cells: list[dict], workers: int) -> Iterator[Image.Image]
             yield future.result()
     except BrokenProcessPool:
         raise RunStopped(
-            "a process ended, as one does that the system kills for want of memory; --workers 1 "
-            "needs less"
+            "a process died, perhaps killed by the system for lack of memory; --workers 1 needs "
+            "less"
         ) from None
     except BaseException:
         for process in multiprocessing.active_children():
@@ -148,7 +148,7 @@ def paint_in_processes(cells: list[dict], workers: int) -> Iterator[Image.Image]
 
 @contextmanager
 def without_ctrl_c() -> Iterator[None]:
-    """Processes started here leave Ctrl-C, which the terminal sends to all, to this one."""
+    """Make processes started here ignore Ctrl-C, which the terminal sends to all of them."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
@@ -160,7 +160,7 @@ def without_ctrl_c() -> Iterator[None]:
 
 
 def begin_process(cores: int) -> None:
-    """Leave the other processes their part of the cores; end when the first process has ended."""
+    """Take only this process's share of the cores, and end when the first process has ended."""
     os.environ["TF_NUM_INTRAOP_THREADS"] = str(cores)
 
     def follow() -> None:
@@ -172,7 +172,7 @@ def begin_process(cores: int) -> None:
 
 @cache
 def shared():
-    """What the cells of this process share."""
+    """The network and targets that the cells of this process share."""
     start()
     from style_transfer.shared import Shared
 
@@ -180,7 +180,7 @@ def shared():
 
 
 def paint_cell(cell: dict) -> Image.Image:
-    """One cell, in whichever process: RGB, transparent parts on white."""
+    """Paint one cell in any process: RGB, with transparent parts on white."""
     picture, _ = transfer(**cell, objectives=partial(vgg_objectives, shared=shared()))
     if picture.mode == "RGB":
         return picture

@@ -11,21 +11,21 @@ from style_transfer.machine import usable_cores
 from style_transfer.programs import run_program
 
 # An option of recipes that paint several cells.
-WORKERS = ("workers", usable_cores(), "processes at a time; fewer where memory is short")
+WORKERS = ("workers", usable_cores(), "processes at a time; fewer if memory is short")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe as its command line sees it.
+    """The description of a recipe for its command line.
 
     Attributes:
-        name: of its file, as errors call it.
-        function: called with the paths in their order, then `overwrite`, `force`, the recipe's own
-            options and fields of `Settings` as keywords, as far as they are given.
+        name: its file's name, for errors.
+        function: called with the paths in order, and with `overwrite`, `force`, the recipe's own
+            options and fields of `Settings` as keywords, if they are given.
         text: its docstring, shown by --help.
         paths: help text by the path's name, such as {"STYLE": "the picture …"}.
-        defaults: what the recipe sets of `Settings`; options override it.
-        options: its own, (name, default, help): whole numbers or text.
+        defaults: fields of `Settings` that the recipe sets; options override them.
+        options: its own options, (name, default, help): whole numbers or text.
         taken: fields of `Settings` that the recipe sets itself, cell by cell.
     """
 
@@ -39,7 +39,7 @@ class Recipe:
 
 
 def make_parser(recipe: Recipe) -> argparse.ArgumentParser:
-    """A parser of paths, of options of the recipe's own, and of all `Settings`."""
+    """A parser for the paths, the recipe's own options, and all `Settings`."""
     parser = Parser(
         prog=recipe.name,
         description=recipe.text,
@@ -51,7 +51,7 @@ def make_parser(recipe: Recipe) -> argparse.ArgumentParser:
         parser.add_argument(name, help=text)
     own = parser.add_argument_group("recipe")
     own.add_argument("--overwrite", action="store_true", help="replace an earlier result")
-    own.add_argument("--force", action="store_true", help="even where the memory seems too small")
+    own.add_argument("--force", action="store_true", help="run even if memory seems too small")
     for name, default, text in recipe.options:
         kind, metavar = (whole_number, "N") if isinstance(default, int) else (str, "TEXT")
         text = f"{text} (default: {default})"
@@ -65,10 +65,10 @@ def run_recipe(recipe: Recipe, arguments: list[str] | None = None) -> int:
 
     Args:
         recipe: the recipe.
-        arguments: of the command line; None: this process's.
+        arguments: the command line's; None: this process's.
 
     Returns:
-        An `ExitCode`, as of the program: 2 for input that cannot be used, told in one line.
+        An `ExitCode`.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
 
@@ -77,7 +77,7 @@ def run_recipe(recipe: Recipe, arguments: list[str] | None = None) -> int:
         for name in recipe.taken:
             if name in options:
                 raise InputError(
-                    f"--{name}: expected none, the recipe sets it. Received: {options[name]!r}"
+                    f"--{name}: expected none; the recipe sets it. Received: {options[name]!r}"
                 )
         places = [options.pop(name) for name in recipe.paths]
         recipe.function(*places, **options)

@@ -1,9 +1,9 @@
 """A painting from a plan of colored regions, without a content picture.
 
-Risser, Wilmot and Barnes, arXiv 1701.08893, section 5, "painting by numbers": STYLE_MASK says which
-part of the painting is what, CONTENT_MASK where that is to be in the new picture. Each region is
-painted from noise with the style loss of its own region alone. Masks are PNG pictures of a few flat
-colors; a color of CONTENT_MASK must be in STYLE_MASK too. PREFIX.png is the painting.
+Risser, Wilmot and Barnes, arXiv 1701.08893, section 5, "painting by numbers": STYLE_MASK marks the
+painting's regions, CONTENT_MASK where they go in the new picture. Each region is painted from
+noise, using only the style loss of its own region. Masks are PNG pictures of a few flat colors;
+every color of CONTENT_MASK must also be in STYLE_MASK. PREFIX.png is the painting.
 """
 
 import sys
@@ -42,9 +42,9 @@ def paint(
     """Paint the plan to PREFIX.png.
 
     Args:
-        content_mask: path of the plan, whose aspect the painting has.
+        content_mask: path of the plan, which gives the result its aspect.
         style: path of the painting to learn from.
-        style_mask: path of that painting's regions.
+        style_mask: path of that painting's mask.
         prefix: as in `transfer`.
         overwrite: as in `transfer`.
         **choices: fields of `Settings`.
@@ -54,7 +54,7 @@ def paint(
     """
     choices = {**DEFAULTS, **choices, "content_mask": content_mask, "style_mask": style_mask}
     settings = make_settings(**{name: value for name, value in choices.items() if name != "force"})
-    # With the style for a base, filters are fitted to it alone; the size is the plan's.
+    # With the style as base, filters are fitted only to it; the size is the plan's.
     plan = load_picture(content_mask, "CONTENT_MASK").image
     _, columns = size_for(plan, settings.height)
     choices["width"] = settings.width or columns
@@ -68,8 +68,8 @@ RECIPE = Recipe(
     paths={
         "CONTENT_MASK": "the plan: a picture of flat colors",
         "STYLE": "the painting to learn from",
-        "STYLE_MASK": "which of the plan's colors each part of the painting is",
-        "PREFIX": "beginning of the results' names",
+        "STYLE_MASK": "the painting's regions, in the plan's colors",
+        "PREFIX": "how the results' names start",
     },
     defaults=DEFAULTS,
     taken=("content_mask", "style_mask"),

@@ -1,9 +1,9 @@
-"""What each layer still knows of a picture: reconstructions from noise, on one sheet.
+"""A picture reconstructed from noise through each layer, on one sheet.
 
-Gatys, Ecker and Bethge, arXiv 1508.06576, figure 1. Above, pictures with the same features as BASE
-at block1_conv2, block2_conv2, …, block5_conv2, one layer each. Below, pictures with the same Gram
-matrices as STYLE at block1_conv1, then at that and block2_conv1, and so on to all five. PREFIX.png
-is the sheet.
+Gatys, Ecker and Bethge, arXiv 1508.06576, figure 1. Top row: pictures with the same features as
+BASE at one layer, block1_conv2, block2_conv2, …, block5_conv2. Bottom row: pictures with the same
+Gram matrices as STYLE at block1_conv1, then at block1_conv1 and block2_conv1, and so on up to all
+five. PREFIX.png is the sheet.
 """
 
 import sys
@@ -38,13 +38,13 @@ def reconstruct(
     overwrite: bool = False,
     **choices,
 ):
-    """Paint both rows of reconstructions, and the sheet of them to PREFIX.png.
+    """Paint both rows of reconstructions, and write the sheet to PREFIX.png.
 
     Args:
         base: path of the content picture.
         style: path of the style picture.
-        prefix: beginning of the sheet's name.
-        workers: processes that share the cells.
+        prefix: how the sheet's name starts.
+        workers: the number of processes that paint cells.
         overwrite: replace an earlier sheet.
         **choices: fields of `Settings`.
 
@@ -69,17 +69,17 @@ def reconstruct(
 
 
 def content_of(block: int) -> dict:
-    """Settings under which the features of one layer are all that counts."""
+    """Settings with which only the features of one layer count."""
     return {
         "content_weight": 1.0,
         "style_weight": 0.0,
         "content_layers": f"block{block}_conv2",
-        "style_layers": "block1_conv1",  # not to cut the network deeper than needed
+        "style_layers": "block1_conv1",  # the network should not be deeper than needed
     }
 
 
 def style_of(block: int) -> dict:
-    """Settings under which the Gram matrices up to a block are all that counts."""
+    """Settings with which only the Gram matrices up to a block count."""
     return {
         "content_weight": 0.0,
         "style_weight": 1.0,

@@ -1,4 +1,4 @@
-"""A labeled sheet of pictures: its file, checked before anything is computed, and its drawing."""
+"""A labeled sheet of pictures: checks its file before anything is computed, and draws it."""
 
 import os
 import sys
@@ -22,20 +22,20 @@ TEXT = 13  # pixels, the labels' size
 
 
 def check_sheet(prefix: str, overwrite: bool, named: dict, cells: list[dict]) -> Path:
-    """What the user may have got wrong, found before anything heavy.
+    """Find the user's mistakes before anything heavy starts.
 
     Args:
-        prefix: beginning of the sheet's name, its name with .png, or a folder.
-        overwrite: whether an earlier sheet may go.
-        named: the pictures by the argument that each came by.
-        cells: keyword arguments of `transfer`, which may name further files.
+        prefix: how the sheet's name starts, its name with .png, or a folder.
+        overwrite: whether an earlier sheet may be replaced.
+        named: the pictures by the arguments that name them.
+        cells: keyword arguments of `transfer`, which may name more files.
 
     Returns:
-        Where the sheet goes.
+        The sheet's path.
 
     Raises:
-        InputError: a picture or setting that cannot be used; a sheet that would replace an input
-            or somebody else's file, or an earlier sheet unasked.
+        InputError: a picture or setting cannot be used; or the sheet would replace an input,
+            somebody else's file, or, without `overwrite`, an earlier sheet.
     """
     pictures = {what: load_picture(source, what) for what, source in named.items()}
     inputs = [(what, Path(picture.path)) for what, picture in pictures.items() if picture.path]
@@ -74,13 +74,13 @@ def save_sheet(sheet: Image.Image, path: Path) -> None:
 def make_sheet(
     rows: list[list[Image.Image]], row_labels: list[str], column_labels: list[str]
 ) -> Image.Image:
-    """Pictures in rows and columns, white between them, with a label to each row and column.
+    """Pictures in rows and columns on white, with a label for each row and column.
 
     Args:
-        rows: pictures; all rows of one length. A cell is as large as the largest picture of its row
-            and column, or its column's label; the picture stands at its top left.
-        row_labels: one a row.
-        column_labels: one a column.
+        rows: the pictures; all rows have the same length. A cell is as large as the largest picture
+            of its row and column, or its column's label; the picture is at its top left.
+        row_labels: one per row.
+        column_labels: one per column.
 
     Returns:
         A picture of mode RGB.

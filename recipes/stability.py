@@ -1,10 +1,11 @@
 """Textures larger than their source, with and without the histogram loss.
 
 Risser, Wilmot and Barnes, arXiv 1701.08893, figure 2. Many distributions of features have the same
-Gram matrix, so brightness and contrast are free to drift where the Gram loss is alone; the
-histogram loss holds them. From several noise starts each way, the table tells mean and variance of
-the luminance (0..255) and the distance of the colors' histograms from the source's (Wasserstein-1
-distance, mean of red, green and blue, in levels). PREFIX.png shows the source, then the textures.
+Gram matrix, so brightness and contrast are free to drift under the Gram loss alone; the histogram
+loss holds them in place. From several noise starts for each loss, the table shows the mean and
+variance of the luminance (0..255), and the distance of the colors' histograms from the source's
+(Wasserstein-1 distance, mean of red, green and blue, in levels). PREFIX.png shows the source, then
+the textures.
 """
 
 import sys
@@ -55,9 +56,9 @@ def compare(
 
     Args:
         style: path of the source.
-        prefix: beginning of the sheet's name.
-        seeds: noise starts each way, numbered from the field `seed` on.
-        workers: processes that share the cells.
+        prefix: how the sheet's name starts.
+        seeds: the number of noise starts for each loss, numbered from the field `seed`.
+        workers: the number of processes that paint cells.
         overwrite: replace an earlier sheet.
         **choices: fields of `Settings`.
 
@@ -119,7 +120,7 @@ RECIPE = Recipe(
     text=__doc__,
     paths={"STYLE": "the picture of the texture", "PREFIX": "the sheet's name without .png"},
     defaults=DEFAULTS,
-    options=(WORKERS, ("seeds", SEEDS, "noise starts each way")),
+    options=(WORKERS, ("seeds", SEEDS, "noise starts for each loss")),
     taken=("style_loss",),
 )
 

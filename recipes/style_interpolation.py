@@ -1,8 +1,8 @@
-"""From one style to another in steps: a strip of one picture on one sheet.
+"""From one style to another in steps: a strip of pictures on one sheet.
 
-The style loss is a weighted sum of both styles' losses (--style_blend), as in Dumoulin, Shlens and
-Kudlur, arXiv 1610.07629, figure 7, though there a network made for it blends its parameters. The
-weight moves from STYLE1 to STYLE2 in equal steps. PREFIX.png is the sheet.
+The style loss is a weighted sum of both styles' losses (--style_blend). The loss weight moves from
+STYLE1 to STYLE2 in equal steps, as in Dumoulin, Shlens and Kudlur, arXiv 1610.07629, figure 7,
+where a network blends its parameters instead. PREFIX.png is the sheet.
 """
 
 import sys
@@ -38,9 +38,9 @@ def interpolate(
     Args:
         base: path of the content picture.
         styles: paths of the styles on the left and on the right.
-        prefix: beginning of the sheet's name.
-        steps: pictures in the strip, both ends among them.
-        workers: processes that share the cells.
+        prefix: how the sheet's name starts.
+        steps: the number of pictures in the strip, including both ends.
+        workers: the number of processes that paint cells.
         overwrite: replace an earlier sheet.
         **choices: fields of `Settings`.
 
@@ -60,14 +60,14 @@ def interpolate(
 
 
 def blend(style1: str, style2: str, share: float) -> dict:
-    """Arguments of `transfer` for a share of the second style; an end has one style alone."""
+    """Arguments of `transfer` for a share of the second style; an end has only one style."""
     if share in (0, 1):
         return {"styles": style2 if share else style1}
     return {"styles": [style1, style2], "style_blend": f"{1 - share},{share}"}
 
 
 def from_command(base: str, style1: str, style2: str, prefix: str, **options):
-    """`interpolate` with the paths as the command line has them."""
+    """`interpolate` with the paths as on the command line."""
     return interpolate(base, (style1, style2), prefix, **options)
 
 
@@ -82,7 +82,7 @@ RECIPE = Recipe(
         "PREFIX": "the sheet's name without .png",
     },
     defaults=DEFAULTS,
-    options=(WORKERS, ("steps", STEPS, "pictures in the strip, both ends among them")),
+    options=(WORKERS, ("steps", STEPS, "pictures in the strip, including both ends")),
     taken=("style_blend", "content_mask", "style_mask"),
 )
 

@@ -1,9 +1,9 @@
-"""A texture from a picture alone: any size, from noise.
+"""A texture of any size, made from noise after a single picture.
 
 Gatys, Ecker and Bethge, arXiv 1505.07376; coarse to fine as in Risser, Wilmot and Barnes, arXiv
-1701.08893. Only the style loss and a little smoothing act: the texture has the source's colors,
-strokes and small shapes, but none of them where the source has it. With --style_scale 0.5 it shows
-four times as much as the source. PREFIX.png is the texture.
+1701.08893. Only the style loss and a little smoothing are at work: the texture has the source's
+colors, strokes and small shapes, but in other places. With --style_scale 0.5 it shows four times as
+much as the source. PREFIX.png is the texture.
 """
 
 import sys
@@ -39,7 +39,7 @@ def synthesize(style: str, prefix: str | None, *, overwrite: bool = False, **cho
     Returns:
         (picture, record), as `transfer`.
     """
-    # Nothing of the base is used but its aspect, and that only where no width is given.
+    # Only the base's aspect is used, and only if no width is given.
     choices = {**DEFAULTS, **choices}
     return transfer(style, style, prefix, overwrite=overwrite, quiet=False, **choices)
 
@@ -48,7 +48,7 @@ RECIPE = Recipe(
     name="texture_synthesis.py",
     function=synthesize,
     text=__doc__,
-    paths={"STYLE": "the picture of the texture", "PREFIX": "beginning of the results' names"},
+    paths={"STYLE": "the picture of the texture", "PREFIX": "how the results' names start"},
     defaults=DEFAULTS,
 )
 

@@ -1,10 +1,10 @@
-"""Style layers against the weight of the content: a grid of results on one sheet.
+"""Style layers against content weight: a grid of results on one sheet.
 
-Gatys, Ecker and Bethge, arXiv 1508.06576, figure 3. Downwards the style is matched at block1_conv1,
-then at that and block2_conv1, and so on to all five: local structures grow. To the right the ratio
-α/β of content to style weight grows: the content shows more. The paper's α/β of 1e-5 to 1e-2 are
-for its own loss (--loss_scale gatys) and ImageNet's filters; the `relative` loss from noise has its
-balance near 1. PREFIX.png is the sheet.
+Gatys, Ecker and Bethge, arXiv 1508.06576, figure 3. From top to bottom the style is matched at
+block1_conv1, then at block1_conv1 and block2_conv1, and so on up to all five: local structures
+grow. From left to right the ratio α/β of content to style weight grows: the content shows more. The
+paper's α/β of 1e-5 to 1e-2 are for its own loss (--loss_scale gatys) and ImageNet's filters; the
+`relative` loss from noise is balanced near 1. PREFIX.png is the sheet.
 """
 
 import sys
@@ -42,14 +42,14 @@ def paint_grid(
     overwrite: bool = False,
     **choices,
 ):
-    """Paint the grid, and the sheet of it to PREFIX.png.
+    """Paint the grid, and write the sheet to PREFIX.png.
 
     Args:
         base: path of the content picture.
         style: path of the style picture.
-        prefix: beginning of the sheet's name.
-        ratios: of content to style weight, comma between them; a column each.
-        workers: processes that share the cells.
+        prefix: how the sheet's name starts.
+        ratios: ratios of content to style weight, separated by commas; one per column.
+        workers: the number of processes that paint cells.
         overwrite: replace an earlier sheet.
         **choices: fields of `Settings`.
 
@@ -92,7 +92,10 @@ RECIPE = Recipe(
         "PREFIX": "the sheet's name without .png",
     },
     defaults=DEFAULTS,
-    options=(WORKERS, ("ratios", RATIOS, "content weight over style weight, a column each")),
+    options=(
+        WORKERS,
+        ("ratios", RATIOS, "ratios of content to style weight, one per column"),
+    ),
     taken=("content_weight", "style_weight", "style_layers"),
 )
 

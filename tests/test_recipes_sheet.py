@@ -115,7 +115,7 @@ def test_processes_are_spawned_and_their_errors_arrive(base, style):
 
 def test_a_process_that_dies_stops_the_recipe_in_one_line(base, style, monkeypatch):
     monkeypatch.setattr(cells, "paint_cell", die)
-    with pytest.raises(RunStopped, match="a process ended"):
+    with pytest.raises(RunStopped, match="a process died"):
         list(cells.paint_in_processes([cell(base, style)] * 2, 2))
 
 
