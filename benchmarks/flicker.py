@@ -1,17 +1,20 @@
 """Flicker of painted clips, measured on clips whose motion is known.
 
-    python benchmarks/flicker.py PHOTO STYLE OUT [--evaluations N] [--weights FILE]
+    python benchmarks/flicker.py PHOTO STYLE OUT [--clips pan,part] [--frame_evaluations N]
 
 Three clips are made of a photograph: a pan, a zoom, and a part of it that moves over another. Each
-is painted frame by frame, and as video.py paints it. Flicker is the mean absolute difference of a
-painted frame and the one before, moved by the true motion, over the pixels that both show; in pixel
-values, 0..255. OUT.json gets the numbers, and OUT_CLIP.png six frames of each way with the
-differences between neighbors (times 4).
+is painted as video.py paints it; and six of its frames, with the one before each, by themselves.
+Flicker is the mean absolute difference of a painted frame and the one before, moved by the true
+motion, over the pixels that both show, in pixel values, 0..255; of those six pairs, either way.
+STYLE is a painting, or a style network (.keras).
+OUT.json gets the numbers, and OUT_CLIP.png the six frames of each way, each row followed by the
+differences from the frames before (times 4).
 """
 
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 try:
     from benchmarks import common
@@ -26,14 +29,27 @@ from PIL import Image
 
 from style_transfer.arguments import Parser, underscored
 from style_transfer.console import say
+from style_transfer.paths import existing_file
 from style_transfer.pictures import load_picture
+from style_transfer.presets import make_settings
 from style_transfer.programs import run_program
+from style_transfer.settings import Settings
+from style_transfer.video.by_network import ByNetwork
+from style_transfer.video.by_painting import ByPainting, Look
+from style_transfer.video.choices import FIXED, ClipChoices
+from style_transfer.video.motion import Motion
 
 NAME = "flicker.py"
 
 ROWS, FRAMES = 144, 24
-SHOWN = 6  # frames of a contact sheet
-LOUDER = 4  # differences on it
+SHOWN = (1, 5, 10, 14, 18, 23)  # frames that are compared with the ones before
+PAINTED = sorted({0, *SHOWN, *(number - 1 for number in SHOWN)})
+LOUDER = 4  # differences on a contact sheet
+OWN = ("frame_evaluations", "temporal_weight", "steadiness")  # choices of video.py
+CHOICES = ("weights", "iter", "evaluations", *OWN)
+NETWORK = ".keras"
+
+Frames = dict[int, np.ndarray]  # by number, uint8 (H, W, 3)
 
 
 @dataclass(frozen=True)
@@ -144,133 +160,98 @@ def known_clips(photo: Image.Image) -> list[KnownClip]:
     ]
 
 
-def flicker(clip: KnownClip, painted: list[np.ndarray]) -> float:
+def flicker(clip: KnownClip, painted: Frames) -> float:
     """Mean absolute difference of painted frames and the ones before, moved; see above."""
-    return float(np.mean([np.mean(found) for found in differences(clip, painted)]))
+    return float(np.mean([np.mean(change(clip, painted, number)) for number in SHOWN]))
 
 
-def differences(clip: KnownClip, painted: list[np.ndarray]) -> list[np.ndarray]:
-    """By frame, |frame − the one before, moved| of the pixels that both show, (N, 3)."""
-    pixels = grid(painted[0].shape[:2])
-    pairs = zip(painted, painted[1:], clip.back, clip.seen, strict=False)
-    return [
-        np.abs(after - looked_up(before, pixels + back))[seen]
-        for before, after, back, seen in pairs
-    ]
+def change(clip: KnownClip, painted: Frames, number: int) -> np.ndarray:
+    """|frame − the one before, moved| of the pixels that both show, (N, 3)."""
+    return _difference(clip, painted, number)[clip.seen[number - 1]]
 
 
-def sheet(clip: KnownClip, ways: dict[str, list[np.ndarray]]) -> Image.Image:
+def _difference(clip: KnownClip, painted: Frames, number: int) -> np.ndarray:
+    pixels = grid(clip.frames[0].shape[:2])
+    before = looked_up(painted[number - 1], pixels + clip.back[number - 1])
+    return np.abs(painted[number] - before)
+
+
+def sheet(clip: KnownClip, ways: list[Frames]) -> Image.Image:
     """Six frames of each way, each row followed by the differences between neighbors."""
-    chosen = np.linspace(1, FRAMES - 1, SHOWN).astype(int)
-    pixels, lines = grid(clip.frames[0].shape[:2]), []
-    for painted in (clip.frames, *ways.values()):
-        lines.append(np.hstack([painted[number] for number in chosen]))
-        changes = []
-        for number in chosen:
-            before = looked_up(painted[number - 1], pixels + clip.back[number - 1])
-            change = np.abs(painted[number] - before) * clip.seen[number - 1][..., None]
-            changes.append(np.clip(LOUDER * change, 0, 255).astype(np.uint8))
-        lines.append(np.hstack(changes))
+    lines = []
+    for painted in (dict(enumerate(clip.frames)), *ways):
+        lines.append(np.hstack([painted[number] for number in SHOWN]))
+        changes = [
+            _difference(clip, painted, number) * clip.seen[number - 1][..., None]
+            for number in SHOWN
+        ]
+        lines.append(np.clip(LOUDER * np.hstack(changes), 0, 255).astype(np.uint8))
     return Image.fromarray(np.vstack(lines))
 
 
-class Painters:
-    """Paints clips both ways, and measures the style loss.
+def painter_for(clip: KnownClip, style: Path, settings: Settings, choices: ClipChoices):
+    """What paints the frames of a clip in video.py."""
+    from style_transfer.backends import start
 
-    Args:
-        style: the painting.
-        choices: of video.py, and of the script.
-    """
+    start()
+    if style.suffix == NETWORK:
+        return ByNetwork(style, choices.steadiness)
+    from style_transfer.filters import load_filters
+    from style_transfer.network import processor_precision
+    from video import make_script
 
-    def __init__(self, style: Image.Image, **choices):
-        from style_transfer.presets import make_settings
-        from style_transfer.video.choices import FIXED, ClipChoices
+    script, painting = make_script(), load_picture(style, "STYLE").image
+    first = Image.fromarray(clip.frames[0])
+    images = script.fitting_images([first, painting], settings)
+    filters, source = load_filters(settings.weights, settings, images, lambda *line: None)
+    size, precision = clip.frames[0].shape[:2], processor_precision()
+    if settings.precision != "auto":
+        precision = settings.precision
+    look = Look(settings, choices, size, first, [painting], source, filters, precision)
+    return ByPainting(look, script)
 
-        own = {
-            name: choices.pop(name) for name in ClipChoices.__dataclass_fields__ if name in choices
-        }
-        self.style, self.choices = style, ClipChoices(**own)
-        self.settings = make_settings(**choices | FIXED | {"height": ROWS})
 
-    def painter(self, clip: KnownClip):
-        """What paints the frames of a clip."""
-        from style_transfer.backends import start
+def as_clip(painter, clip: KnownClip, first: np.ndarray, choices: ClipChoices) -> Frames:
+    """All frames, as video.py paints them after the first."""
+    motion, painted = Motion(choices.long_term), {0: first}
+    motion.add(clip.frames[0], first)
+    for number in range(1, FRAMES):
+        frame = clip.frames[number]
+        over = motion.taken_over(frame)
+        assert over is not None
+        painted[number] = painter.next(frame, over)
+        motion.add(frame, painted[number])
+    return painted
 
-        start()
-        from style_transfer.filters import load_filters
-        from style_transfer.network import processor_precision
-        from style_transfer.video.by_painting import ByPainting, Look
-        from video import make_script
 
-        script, settings = make_script(), self.settings
-        first = Image.fromarray(clip.frames[0])
-        images = script.fitting_images([first, self.style], settings)
-        filters, source = load_filters(settings.weights, settings, images, lambda *line: None)
-        size, precision = clip.frames[0].shape[:2], processor_precision()
-        if settings.precision != "auto":
-            precision = settings.precision
-        look = Look(settings, self.choices, size, first, [self.style], source, filters, precision)
-        return ByPainting(look, script)
-
-    def frame_by_frame(self, painter, clip: KnownClip) -> list[np.ndarray]:
-        """Each frame as the script paints it."""
-        return [painter.first(frame) for frame in clip.frames]
-
-    def as_clip(self, painter, clip: KnownClip, first: np.ndarray | None) -> list[np.ndarray]:
-        """As video.py paints them; `first` is the first one, where it is painted already."""
-        from style_transfer.video.motion import Motion
-
-        motion, painted = Motion(self.choices.long_term), []
-        for frame in clip.frames:
-            over = motion.taken_over(frame)
-            if over is None:
-                result = painter.first(frame) if first is None else first
-            else:
-                result = painter.next(frame, over)
-            motion.add(frame, result)
-            painted.append(result)
-        return painted
-
-    def style_loss(self, painter, painted: list[np.ndarray], clip: KnownClip) -> float:
-        """The mean of the frames' style losses."""
-        found = []
-        for frame, result in zip(clip.frames, painted, strict=True):
-            image = painter.script.preprocess(result)
-            content = painter.script.preprocess(frame)
-            nothing = np.zeros_like(image)
-            terms, _ = painter._objective(content, nothing, nothing[..., :1])(image)
-            found.append(terms[1])
-        return float(np.mean(found))
+def style_loss(painter: ByPainting, painted: Frames) -> float:
+    """The mean of the style losses of the frames that both ways have painted."""
+    losses = [painter.terms(painted[number])[1] for number in PAINTED]
+    return float(np.mean(losses))
 
 
 def measure(options) -> None:
     """Paint the clips both ways; print, and write, flicker and style loss of each."""
     photo = load_picture(options.photo, "PHOTO").image
-    style = load_picture(options.style, "STYLE").image
-    chosen = {name: getattr(options, name) for name in ("weights", "iter", "evaluations")}
-    painters = Painters(style, **{name: value for name, value in chosen.items() if value})
+    given = {name: getattr(options, name) for name in CHOICES}
+    choices = ClipChoices(**{name: given.pop(name) for name in OWN if given[name] is not None})
+    settings = {name: value for name, value in given.items() if value and name not in OWN}
+    settings = make_settings(**settings | FIXED | {"height": ROWS})
     numbers = {}
     for clip in known_clips(photo):
-        painter = painters.painter(clip)
-        alone = painters.frame_by_frame(painter, clip)
-        carried = painters.as_clip(painter, clip, alone[0])
+        if clip.name not in options.clips.split(","):
+            continue
+        painter = painter_for(clip, existing_file(options.style, "STYLE"), settings, choices)
+        alone = {number: painter.first(clip.frames[number]) for number in PAINTED}
+        carried = as_clip(painter, clip, alone[0], choices)
         found = [flicker(clip, painted) for painted in (alone, carried)]
-        lost = [painters.style_loss(painter, painted, clip) for painted in (alone, carried)]
-        numbers[clip.name] = {
-            "frame_by_frame": found[0],
-            "video": found[1],
-            "flicker_ratio": found[1] / found[0],
-            "style_loss_ratio": lost[1] / lost[0],
-        }
-        say(
-            f"{clip.name}: flicker {found[0]:.2f} frame by frame, {found[1]:.2f} as a clip "
-            f"({found[1] / found[0]:.2f}); style loss {lost[1] / lost[0]:.2f} times",
-            sys.stdout,
-        )
-        ways = {"frame by frame": alone, "video": carried}
-        pixels = {way: [np.asarray(frame) for frame in made] for way, made in ways.items()}
-        sheet(clip, pixels).save(f"{options.out}_{clip.name}.png")
-    common.save(numbers, f"{options.out}.json")
+        numbers[clip.name] = row = {"alone": found[0], "clip": found[1]}
+        row["ratio"] = found[1] / found[0]
+        if isinstance(painter, ByPainting):
+            row["style_loss"] = style_loss(painter, carried) / style_loss(painter, alone)
+        say(f"{clip.name}: " + ", ".join(f"{k} {v:.2f}" for k, v in row.items()), sys.stdout)
+        sheet(clip, [alone, carried]).save(f"{options.out}_{clip.name}.png")
+        common.save(numbers, f"{options.out}.json")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -279,9 +260,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("photo", metavar="PHOTO")
     parser.add_argument("style", metavar="STYLE")
     parser.add_argument("out", metavar="OUT", help="beginning of the names of what is written")
+    parser.add_argument("--clips", default="pan,zoom,part", help="which (default: pan,zoom,part)")
     parser.add_argument("--weights", default="fitted", help="filters (default: fitted)")
     parser.add_argument("--iter", type=common.count, help="of the first frame")
     parser.add_argument("--evaluations", type=common.count, help="an iteration")
+    parser.add_argument("--frame_evaluations", type=common.count, help="see video.py")
+    parser.add_argument("--temporal_weight", type=float, help="likewise")
+    parser.add_argument("--steadiness", type=float, help="likewise")
     arguments = sys.argv[1:] if arguments is None else arguments
 
     def run() -> None:

@@ -147,6 +147,16 @@ class ByPainting:
         self.script.minimize(evaluator, 1, settings, lambda image, loss: result.append(image))
         return np.ascontiguousarray(self.script.deprocess(result[-1]))
 
+    def terms(self, frame: np.ndarray) -> np.ndarray:
+        """A painted frame's total variation and style loss, among `FRAME_TERMS`; the others are 0.
+
+        Args:
+            frame: uint8 (H, W, 3), RGB.
+        """
+        image = self.script.preprocess(frame)
+        nothing = np.zeros_like(image)
+        return self._objective(image, nothing, nothing[..., :1])(image)[0]
+
     def _evaluated(self, terms: np.ndarray, seconds: float, replayed: bool) -> None:
         self.listener(terms)
 
