@@ -2,9 +2,15 @@
 
 import hashlib
 import os
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from style_transfer.errors import InputError, shown
+
+# Names that Windows keeps for devices, with any ending and in any folder.
+DEVICES = {"CON", "PRN", "AUX", "NUL"}
+DEVICES |= {f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10)}
 
 
 def expanded(path: str | os.PathLike, what: str) -> Path:
@@ -62,6 +68,9 @@ def check_writable_at(path: Path, what: str, ending: str) -> None:
         ending: the longest that is added to `path`.
     """
     received = f"Received: {str(path)!r}"
+    fault = fault_on_windows(part for part in path.parts if part != path.anchor)
+    if fault and sys.platform == "win32":
+        raise InputError(f"{what}: expected a name that Windows accepts. {received}, with {fault}")
     folder, longest_folder = path.parent, 0
     try:
         while not folder.exists():
@@ -86,6 +95,22 @@ def check_writable_at(path: Path, what: str, ending: str) -> None:
             f"{what}: expected a folder that can be written to. {received}, where {str(folder)!r} "
             "is none"
         )
+
+
+def fault_on_windows(names: Iterable[str]) -> str | None:
+    """What keeps files on Windows from having names such as these; None if nothing does.
+
+    Not all of these fail there: NUL swallows whatever is written, and "a:b" is a stream of "a".
+    """
+    for name in names:
+        device = name.split(".")[0].rstrip(" ").upper()
+        if device in DEVICES:
+            return f"{name!r}, a device"
+        if found := set(name) & set('<>:"|?*'):
+            return repr(min(found))
+        if name not in (".", "..") and name.endswith((".", " ")):
+            return f"{name!r}, which ends in {name[-1]!r}"
+    return None
 
 
 def same_file(a: Path, b: Path) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from style_transfer.errors import InputError
+from style_transfer.paths import check_writable_at, fault_on_windows
 from style_transfer.runs.files import RunFiles
 from style_transfer.runs.guard import check_free, run_files
 from style_transfer.runs.lock import locked
@@ -151,3 +152,22 @@ def test_a_run_that_never_began_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError), locked(RunFiles(tmp_path / "made" / "run")):
         raise RuntimeError
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", ["nul", "CON.png", "com1", "lpt9.x.y", "aux ", "a:b", "a?", "a.", "b "]
+)
+def test_names_that_windows_refuses_or_swallows_are_told_there(name, tmp_path, monkeypatch):
+    check_writable_at(tmp_path / name, "PREFIX", ".png")  # elsewhere they are names like others
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(InputError, match="^PREFIX: expected a name that Windows accepts"):
+        check_writable_at(tmp_path / name, "PREFIX", ".png")
+    with pytest.raises(InputError, match="^PREFIX: expected a name that Windows accepts"):
+        check_writable_at(tmp_path / name / "cat", "PREFIX", ".png")
+
+
+@pytest.mark.parametrize(
+    "name", ["null", "console", "com10", "com0", "a b", ".hidden", "..", "a.b"]
+)
+def test_names_that_windows_accepts(name):
+    assert fault_on_windows([name, "cat"]) is None
