@@ -1,11 +1,11 @@
-"""A gallery in one process or several: pictures a minute, memory and open files; and on N nodes.
+"""A gallery in one process or several: pictures per minute, memory, open files; and on N nodes.
 
     python benchmarks/cluster.py --pictures 1000 --workers 1 2
     python benchmarks/cluster.py --simulate 1000
 
-The first paints crops of the samples, and compares the driver's and the workers' memory and open
-files in the beginning with those in the end. The second measures what one picture costs a node, the
-network and the driver, and follows a gallery and a poster on 1 to N nodes from that.
+The first command paints crops of the samples, and compares the driver's and the workers' memory and
+open files at the start with those at the end. The second measures what one picture costs a node,
+the network and the driver, and simulates a gallery and a poster on 1 to N nodes from that.
 """
 
 import dataclasses
@@ -35,19 +35,19 @@ from style_transfer.errors import InputError
 from style_transfer.presets import make_settings
 
 NAME = "cluster.py"
-GIGABIT = 117e6  # bytes a second that arrive over a network of 1 Gbit/s
+GIGABIT = 117e6  # bytes per second that arrive over a network of 1 Gbit/s
 SHALLOW = {"style_layers": "block1_conv1,block2_conv1", "content_layers": "block2_conv1"}
 POSTER = (8100, 10800)  # rows, columns: 36 x 27 inches at 300 dpi
-POSTER_EVALUATIONS = 40  # at the largest size, where nearly all the time goes
+POSTER_EVALUATIONS = 40  # at the largest size, which takes nearly all the time
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What a picture costs.
+    """The costs of a picture.
 
     Attributes:
         node: seconds on a node.
-        driver: seconds on the driver, which hands out and writes.
+        driver: seconds on the driver, which hands out work and writes results.
         there: bytes from the driver to the node.
         back: bytes from the node to the driver.
     """
@@ -60,10 +60,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Poster:
-    """What an evaluation of a poster costs.
+    """The costs of a poster's evaluation.
 
     Attributes:
-        seconds: a megapixel of a tile, loss and gradient of one pass.
+        seconds: seconds per megapixel of a tile, for loss and gradient of one pass.
         step: seconds of the optimizer on the driver, for the whole picture.
         adding: seconds in which the driver adds one tile's sums to the others.
     """
@@ -74,7 +74,7 @@ class Poster:
 
 
 def crops(folder: Path, count: int, rows: int) -> None:
-    """Photographs made from the samples: crops of twice the rows to be painted."""
+    """Make photographs from the samples: crops with twice the rows of the results."""
     rng = np.random.default_rng(0)
     samples = [Image.open(common.FOLDER / "samples" / f"{n}.jpg") for n in ("photo", "painting")]
     for number in range(count):
@@ -118,7 +118,7 @@ class Watch:
             self.samples.append((time.monotonic() - self._begun, done, found))
 
     def table(self, pictures: int) -> list[list]:
-        """Rows of (process, pictures, MiB, open files) after a tenth of the pictures, and last."""
+        """Rows of (process, pictures, MiB, open files), after a tenth of the pictures and last."""
         rows: list[list] = []
         if not self.samples:
             return rows
@@ -177,7 +177,7 @@ def measure(options) -> None:
     """Paint with each number of workers; print the tables.
 
     Raises:
-        InputError: a package that tells of memory is missing.
+        InputError: a package that measures memory is missing.
     """
     if not importlib.util.find_spec("psutil"):
         raise InputError(
@@ -210,7 +210,7 @@ def measure(options) -> None:
 
 
 def measure_picture(options) -> Picture:
-    """What a picture costs, painted as on a node, and its way there and back."""
+    """Measure the costs of a picture, painted as on a node, and of sending it there and back."""
     import neural_style_transfer as script
     from style_transfer.gallery.driver import _keep
     from style_transfer.gallery.plan import cells, sources
@@ -262,7 +262,7 @@ def gallery_seconds(picture: Picture, nodes: int, pictures: int, bandwidth: floa
 
 
 def measure_poster(options) -> Poster:
-    """What a megapixel, the optimizer and a tile's sums cost."""
+    """Measure the costs of a megapixel, of the optimizer and of a tile's sums."""
     settings = make_settings(weights=options.weights)
     pictures, filters = common.load(
         [("--content", options.content), ("--style", options.style)], settings
@@ -320,7 +320,7 @@ def poster_seconds(poster: Poster, nodes: int, tile: int, bandwidth: float, tree
 
 
 def simulate(options) -> None:
-    """Print what 1 to N nodes would do."""
+    """Print the simulated results of 1 to N nodes."""
     picture, poster = measure_picture(options), measure_poster(options)
     if options.picture_seconds:
         picture = dataclasses.replace(picture, node=options.picture_seconds)
@@ -360,7 +360,7 @@ def simulate(options) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns an exit code."""
+    """Run the command line; returns an exit code."""
     parser = common.make_parser(NAME, __doc__)
     parser.add_argument("--pictures", type=common.count, default=1000)
     parser.add_argument("--workers", type=common.count, nargs="+", default=[1, 2])
@@ -372,12 +372,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--simulate", type=common.count, metavar="N", help="1 to N nodes")
     parser.add_argument(
-        "--gigabits", type=common.positive, default=1.0, help="of the network (default: 1)"
+        "--gigabits", type=common.positive, default=1.0, help="Gbit/s of the network (default: 1)"
     )
     parser.add_argument(
-        "--picture_seconds", type=common.positive, help="of a node, instead of those measured"
+        "--picture_seconds",
+        type=common.positive,
+        help="seconds per picture on a node, instead of measuring them",
     )
-    parser.add_argument("--megapixel_seconds", type=common.positive, help="likewise, of a poster")
+    parser.add_argument(
+        "--megapixel_seconds", type=common.positive, help="likewise, per megapixel of a poster"
+    )
 
     def chosen(options) -> None:
         simulate(options) if options.simulate else measure(options)

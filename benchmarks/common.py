@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, the pictures and the network, the machine, table and JSON."""
+"""Code shared by the benchmarks: options, pictures and network, the machine, table and JSON."""
 
 import argparse
 import functools
@@ -27,9 +27,9 @@ def make_parser(name: str, text: str, weights: str = "random") -> argparse.Argum
     """A parser with the options that the benchmarks have in common.
 
     Args:
-        name: of the benchmark's file.
+        name: the name of the benchmark's file.
         text: its docstring, whose first line --help shows.
-        weights: which filters there are, unless they are chosen.
+        weights: the default filters.
     """
     parser = Parser(prog=name, description=text.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--content", default=str(FOLDER / "samples" / "photo.jpg"), metavar="PATH")
@@ -41,12 +41,12 @@ def make_parser(name: str, text: str, weights: str = "random") -> argparse.Argum
 
 
 def count(text: str) -> int:
-    """`text` as a whole number from 1 on."""
+    """`text` as a whole number, 1 or more."""
     return _whole(text, 1)
 
 
 def rows(text: str) -> int:
-    """`text` as a number of rows of a picture."""
+    """`text` as a picture's number of rows."""
     return _whole(text, SMALLEST_SIDE)
 
 
@@ -76,14 +76,14 @@ def run(
     quick: dict,
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """Run a benchmark; what cannot be used is told in one line. Returns an `ExitCode`.
+    """Run a benchmark's command line; errors take one line. Returns an `ExitCode`.
 
     Args:
-        name: of the benchmark's file.
-        parser: of its command line.
+        name: the name of the benchmark's file.
+        parser: its parser.
         main: called with the options.
         quick: defaults with --quick.
-        arguments: of the command line; None: this process's.
+        arguments: the command line's; None: this process's.
     """
     arguments = list(map(underscored, sys.argv[1:] if arguments is None else arguments))
     if "--quick" in arguments:
@@ -99,24 +99,24 @@ def run(
 
 
 def check_place(path: str) -> None:
-    """InputError where the numbers cannot be written: found before anything is measured."""
+    """Raise InputError if the numbers cannot be written, before anything is measured."""
     folder = Path(path).expanduser().parent
     if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise InputError(f"--json: expected a file in a folder that exists. Received: {path!r}")
 
 
 def load(paths: list[tuple[str, str | Path]], settings: Settings) -> tuple[list, Filters]:
-    """Pictures, and filters for them.
+    """Load pictures, and filters for them.
 
     Args:
         paths: (option that named it, path) of content and style picture.
-        settings: which filters, up to the deepest layer in use.
+        settings: the choice of filters, and the layers in use.
 
     Returns:
         The pictures, PIL.Images; and the filters.
 
     Raises:
-        InputError: a picture or filters that cannot be used.
+        InputError: a picture or the filters cannot be used.
     """
     pictures = [load_picture(path, what).image for what, path in paths]
     start()
@@ -140,9 +140,9 @@ def objective_at(
     Args:
         size: (rows, columns).
         pictures: content and style picture, PIL.Images.
-        filters: of the network.
+        filters: the network's filters.
         settings: all choices.
-        tile: side of the tiles in pixels; 0: the picture whole.
+        tile: side of the tiles in pixels; 0: the whole picture at once.
     """
     from preprocessing import images_at
     from style_transfer.network import feature_extractor, processor_precision
@@ -162,10 +162,10 @@ def objective_at(
 
 
 def operations(size: tuple[int, int], settings: Settings) -> float:
-    """Floating-point operations that one loss and gradient of one picture cannot do without.
+    """The minimum of floating-point operations for one loss and gradient of one picture.
 
-    Convolutions and Gram matrices forward, and the same number backward: the filters are constant,
-    so that only the gradient of the features is computed.
+    These are convolutions and Gram matrices forward, and as many operations backward: the filters
+    are constant, so only the gradient of the features is computed.
 
     Args:
         size: (rows, columns).
@@ -185,7 +185,7 @@ def operations(size: tuple[int, int], settings: Settings) -> float:
 
 @functools.cache  # py-cpuinfo takes a second
 def machine() -> dict:
-    """The machine and the libraries that the numbers are of."""
+    """The machine and the libraries on which the numbers were measured."""
     import platform
 
     start()
@@ -215,7 +215,7 @@ def save(data: dict, path: str) -> None:
 
 
 def report(title: str, headings: list[str], rows: list[list], data: dict, path: str | None):
-    """Print the machine and a table; write `data` and the machine as JSON where a path is given."""
+    """Print the machine and a table; if there is a path, write `data` and the machine as JSON."""
     computer = machine()
     lines = ["", title, ", ".join(f"{key} {value}" for key, value in computer.items()), ""]
     cells = [headings] + [[written(value) for value in row] for row in rows]
@@ -230,7 +230,7 @@ def report(title: str, headings: list[str], rows: list[list], data: dict, path: 
 
 
 def written(value) -> str:
-    """A table's cell: numbers with three digits, large ones with six, None as a dash."""
+    """The text of a table's cell: numbers with three digits, large ones with six; None as "-"."""
     if value is None:
         return "-"
     if isinstance(value, float):

@@ -2,10 +2,10 @@
 
     python benchmarks/evaluation.py
 
-VGG19 to block5_conv1, the formulas of the original. The floor is the time that the operations of
-one picture take at the rate of the backend's own large matrix product in the same precision. All
-variants are measured in turn, several rounds, and the fastest of each counts: what else the
-machine does can only add.
+VGG19 up to block5_conv1, the original's formulas. The floor is the time that one picture's
+operations take at the rate of the backend's own large matrix product in the same precision. All
+variants are measured alternately for several rounds. The fastest of each counts, because other work
+on the machine can only add time.
 """
 
 import sys
@@ -33,11 +33,11 @@ LAYERS = {"content_layers": "block4_conv2"}
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured at one size, all in turn.
+    """The measurements at one size, made alternately.
 
     Attributes:
-        seconds: of each round, by (targets, precision).
-        rates: operations a second of the matrix product, by precision.
+        seconds: seconds of each round, by (targets, precision).
+        rates: operations per second of the matrix product, by precision.
     """
 
     seconds: dict[tuple[str, str], list[float]]
@@ -83,7 +83,7 @@ def measure_size(size: tuple[int, int], pictures: list, filters: Filters, option
 
 
 def entries_of(size: tuple[int, int], measured: Measured) -> list[dict]:
-    """The numbers of one size, one entry a variant."""
+    """The numbers of one size, one entry per variant."""
     work = common.operations(size, make_settings("keras-2", **LAYERS))
     reference = min(next(iter(measured.seconds.values())))
     entries = []
@@ -129,7 +129,7 @@ def measure(options) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns an exit code."""
+    """Run the command line; returns an exit code."""
     parser = common.make_parser(NAME, __doc__)
     parser.add_argument("--rows", type=common.rows, nargs="+", default=[200, 400, 800])
     parser.add_argument(

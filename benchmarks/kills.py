@@ -1,13 +1,13 @@
-"""Runs killed at random moments and resumed: what is lost, and what differs from an unbroken run.
+"""Kills runs at random moments and resumes them: how many are lost, how many differ.
 
     python benchmarks/kills.py --rounds 1000
 
 Each round draws a preset, an optimizer, a source of filters and a format, starts the program, kills
-it (SIGKILL) at a random moment, resumes it, kills the resume at random up to three times more, and
-lets the last one come to its end. Pictures, images in full precision, and losses are compared with
-those of the same run unbroken. Most rounds have a light objective of NumPy in the network's place,
-in a process forked with all imports done (so not on Windows); a share, --real, is the program as it
-is. Filters from a .pth take part where PyTorch is installed. Prints how many runs were lost or
+it (SIGKILL) at a random moment, resumes it, kills the resumed run up to three more times, and lets
+the last one finish. Pictures, images in full precision, and losses are compared with those of the
+same run without kills. Most rounds use a light NumPy objective instead of the network, in a process
+forked after all imports (so not on Windows); a share of them, --real, runs the real program.
+Filters from a .pth file are included if PyTorch is installed. Prints how many runs were lost or
 different; the exit code is 1 unless both are 0.
 """
 
@@ -51,7 +51,7 @@ SOURCES += ("pth",) if importlib.util.find_spec("torch") else ()
 OPTIMIZERS = ("lbfgs", "adam")
 FORMATS = ("png", "png16", "tiff16")
 SIZES = ("0.6:1,1:1", "1")
-MORE_KILLS = 3  # of a run, at most, after the first
+MORE_KILLS = 3  # of a run after the first, at most
 PATIENCE = 300  # seconds that a run may take
 SMALL = {  # pictures and networks that take a fraction of a second
     "height": 40,
@@ -70,10 +70,10 @@ class Way:
 
     Attributes:
         preset: a key of `PRESETS`.
-        optimizer: of `OPTIMIZERS`.
-        source: of the filters, of `SOURCES`.
-        output: of `FORMATS`.
-        scales: of `SIZES`.
+        optimizer: one of `OPTIMIZERS`.
+        source: the source of the filters, one of `SOURCES`.
+        output: one of `FORMATS`.
+        scales: one of `SIZES`.
         real: whether the network is real.
     """
 
@@ -101,7 +101,7 @@ class Way:
 
 @dataclass
 class Unbroken:
-    """What a run makes when nobody kills it, and the seconds it takes."""
+    """The results of a run that is not killed, and the seconds it takes."""
 
     results: dict[str, str]
     seconds: float
@@ -109,16 +109,16 @@ class Unbroken:
 
 @dataclass
 class Tally:
-    """What has been seen so far."""
+    """The results so far."""
 
     rounds: int = 0
     kills: int = 0
-    ended_first: int = 0  # runs that were quicker than the kill
+    ended_first: int = 0  # runs that ended before the kill
     lost: list[str] = field(default_factory=list)
     different: list[str] = field(default_factory=list)
 
     def line(self) -> str:
-        """The numbers in a line."""
+        """The numbers in one line."""
         return (
             f"{self.rounds} rounds, {self.kills} kills ({self.ended_first} runs ended before "
             f"theirs): lost {len(self.lost)}, different {len(self.different)}"
@@ -129,7 +129,7 @@ class Programs:
     """Starts the program, light or real, and kills it.
 
     Args:
-        folder: for the inputs and all that is written.
+        folder: for the inputs and everything that is written.
     """
 
     def __init__(self, folder: Path):
@@ -139,7 +139,7 @@ class Programs:
         self.environment = {
             **os.environ,
             "KERAS_HOME": str(folder / "keras"),
-            "OPENBLAS_NUM_THREADS": "1",  # threads that spin make small work slow
+            "OPENBLAS_NUM_THREADS": "1",  # spinning threads slow small work down
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
         self.server = self._start("serve", stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -156,12 +156,12 @@ class Programs:
         )
 
     def run(self, light: bool, arguments: list[str], kill_after: float | None) -> tuple[int, float]:
-        """(exit code, seconds) of one start; −9 is killed.
+        """(exit code, seconds) of one start; −9 means killed.
 
         Args:
-            light: without a network.
-            arguments: of the program.
-            kill_after: seconds; None lets it come to its end.
+            light: run the program without a network.
+            arguments: the program's arguments.
+            kill_after: seconds after which to kill it; None lets it finish.
         """
         if light:
             self.server.stdin.write(json.dumps([arguments, str(self.errors)]) + "\n")
@@ -179,7 +179,7 @@ class Programs:
         timer = Timer(process, PATIENCE if kill_after is None else kill_after)
         try:
             answer = wait()
-        except BaseException:  # Ctrl-C: nothing goes on painting
+        except BaseException:  # after Ctrl-C, nothing should keep painting
             timer.kill()
             raise
         finally:
@@ -197,7 +197,7 @@ class Programs:
 
 
 class Timer:
-    """Kills a process after some seconds, unless it is cancelled before."""
+    """Kills a process after some seconds, unless it is canceled before."""
 
     def __init__(self, process: int, seconds: float):
         self._process = process
@@ -211,12 +211,12 @@ class Timer:
             os.kill(self._process, signal.SIGKILL)
 
     def cancel(self) -> None:
-        """No kill any more."""
+        """Do not kill it anymore."""
         self._timer.cancel()
 
 
 def results_of(prefix: Path) -> dict[str, str]:
-    """What a run has made: SHA-256 of its pictures and images, and its losses, by name."""
+    """A run's results by name: SHA-256 of its pictures and images, and its losses."""
     record = json.loads(prefix.with_name(f"{prefix.name}.json").read_text())
     losses = [entry["total"] for entry in record["evaluations"]]
     files = [*prefix.parent.glob(f"{prefix.name}*.*"), *Path(f"{prefix}_state").glob("*.npy")]
@@ -229,7 +229,7 @@ def results_of(prefix: Path) -> dict[str, str]:
 
 
 def draw_way(rng: random.Random, real: float) -> Way:
-    """A way at random; `real` is the share of runs with a network."""
+    """Draw a kind of run; `real` is the share of runs with a network."""
     options = [rng.choice(list(values)) for values in (PRESETS, OPTIMIZERS, SOURCES)]
     return Way(*options, rng.choice(FORMATS), rng.choice(SIZES), rng.random() < real)
 
@@ -264,7 +264,7 @@ def play(way: Way, programs: Programs, unbroken: Unbroken, rng: random.Random, t
 
 
 def measure(options) -> None:
-    """All rounds; print what was lost and what is different."""
+    """Play all rounds; print the runs that were lost or different."""
     rng, tally = random.Random(options.seed), Tally()
     known: dict[Way, Unbroken] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -292,12 +292,12 @@ def measure(options) -> None:
 
 
 def run_unbroken(way: Way, programs: Programs) -> Unbroken:
-    """The run as it is when nobody kills it.
+    """The results of a run that is not killed.
 
     Raises:
-        RunStopped: even so, it does not come to its end.
+        RunStopped: even so, it does not finish.
     """
-    prefix = programs.folder / "out" / "killed"  # the same, since pictures tell their settings
+    prefix = programs.folder / "out" / "killed"  # the same, because pictures contain their settings
     shutil.rmtree(prefix.parent, ignore_errors=True)
     code, seconds = programs.run(not way.real, way.command(programs.folder, prefix), None)
     if code:
@@ -316,13 +316,13 @@ def share(text: str) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns an exit code."""
+    """Run the command line; returns an exit code."""
     parser = Parser(prog=NAME, description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--rounds", type=common.count, default=100, help="(default: 100)")
+    parser.add_argument("--rounds", type=common.count, default=100, help="rounds (default: 100)")
     parser.add_argument(
         "--real", type=share, default=0.05, help="share of runs with a network (default: 0.05)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draws (default: 0)")
     parser.add_argument("--json", metavar="PATH", help="also write the numbers there")
     arguments = sys.argv[1:] if arguments is None else arguments
 

@@ -1,9 +1,9 @@
-"""The program for kills.py: its inputs, and a light objective in the network's place.
+"""The program for kills.py: its inputs, and a light objective that replaces the network.
 
     python -m benchmarks.light CHECKSUMS serve
     python -m benchmarks.light CHECKSUMS run [arguments of the program]
 
-CHECKSUMS is JSON: the MD5 of files made here that count as ImageNet's filters, by network.
+CHECKSUMS is JSON: by network, the MD5 of the file made here that serves as ImageNet's filters.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ def imagenet_path(home: Path, network: str) -> Path:
 
 
 def make_inputs(folder: Path) -> dict[str, str]:
-    """Pictures, and files of filters for every source; returns the MD5 of ImageNet's by network."""
+    """Make pictures, and files of filters for every source; returns ImageNet's MD5 by network."""
     for name, sample in (("base", "photo"), ("style", "painting")):
         picture = Image.open(common.FOLDER / "samples" / f"{sample}.jpg")
         picture.thumbnail((64, 64))
@@ -57,7 +57,7 @@ def make_inputs(folder: Path) -> dict[str, str]:
 
 
 def write_imagenet(path: Path, arrays: dict) -> None:
-    """Filters in the layout of keras.applications' file: a group a layer, as Keras 1 had it."""
+    """Write filters in the layout of keras.applications' files: one group per layer."""
     import h5py
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def write_imagenet(path: Path, arrays: dict) -> None:
 
 
 def write_matconvnet(path: Path, arrays: dict) -> None:
-    """Filters as a cell array `layers` of structs; kernels (width, height, in, out)."""
+    """Write filters as a cell array `layers` of structs, with kernels (width, height, in, out)."""
     layers = np.empty((1, len(arrays)), object)
     for number, (layer, (kernel, bias)) in enumerate(arrays.items()):
         weights = np.empty((1, 2), object)
@@ -84,7 +84,7 @@ def write_matconvnet(path: Path, arrays: dict) -> None:
 
 
 def write_torch(path: Path, arrays: dict) -> None:
-    """Filters as torchvision's state dict, kernels (out, in, 3, 3); nothing without PyTorch."""
+    """Write filters as torchvision's state dict, if PyTorch is installed: (out, in, 3, 3)."""
     try:
         import torch
     except ImportError:
@@ -98,7 +98,7 @@ def write_torch(path: Path, arrays: dict) -> None:
 
 
 def light_objectives(run, inputs):
-    """Losses without a network, but with real filters, as `vgg_objectives` gives them."""
+    """Objectives without a network, but with real filters; replaces `vgg_objectives`."""
     from preprocessing import fitting_images, images_at
     from style_transfer.runs.filters import filters_of_run
 
@@ -117,7 +117,7 @@ def light_objectives(run, inputs):
 def light_objective(content: np.ndarray, style: np.ndarray, kernel: np.ndarray, weight: float):
     """Squared distance from the content, Gram matrices of filtered colors, and their gradient.
 
-    Both relative to their targets, as the program's own losses.
+    Both are relative to their targets, like the program's own losses.
     """
     kernel = kernel[:, :FEATURES] / 100
 
@@ -142,7 +142,7 @@ def light_objective(content: np.ndarray, style: np.ndarray, kernel: np.ndarray, 
 
 
 def program(checksums: dict[str, str], light: bool, arguments: list[str]) -> int:
-    """The program's own `main`, to which files of ours are ImageNet's."""
+    """Run the program's own `main`, with this benchmark's files as ImageNet's filters."""
     import neural_style_transfer
     from style_transfer.filters import imagenet
 
@@ -152,12 +152,13 @@ def program(checksums: dict[str, str], light: bool, arguments: list[str]) -> int
 
 
 def serve(checksums: dict[str, str]) -> None:
-    """Run the light program again and again, each time in a fork with most imports done.
+    """Run the light program again and again, each time in a fork after most imports.
 
-    The network's modules are not: they start TensorFlow, whose threads a fork does not copy.
+    The network's modules are not imported before: they start TensorFlow, whose threads a fork does
+    not copy.
 
     Reads lines of JSON, [arguments, file for standard error]; prints the process's id, and its exit
-    code when it has ended.
+    code once it has ended.
     """
     import keras  # noqa: F401
     import scipy.optimize  # noqa: F401

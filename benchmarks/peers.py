@@ -1,11 +1,11 @@
-"""The same network, losses and pictures written plainly in PyTorch, eager, against ours.
+"""The same network, losses and pictures, written plainly in eager PyTorch, against this program.
 
     pip install torch
     python benchmarks/peers.py
 
-PyTorch runs channels-last, in float32 and bfloat16, minimized by torch.optim.LBFGS with its line
-search and the memory of ours; in a process of its own, since two sets of threads would disturb each
-other. It may be that of another environment: --torch_python.
+PyTorch runs channels-last, in float32 and bfloat16, with torch.optim.LBFGS, its line search and a
+memory as long as ours. It has its own process, because two sets of threads would disturb each
+other; --torch_python can name another environment's Python.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ NAME = "peers.py"
 
 
 def check_torch(python: str) -> None:
-    """InputError where a Python is missing, or has no PyTorch."""
+    """Raise InputError if a Python is missing, or has no PyTorch."""
     try:
         done = subprocess.run([python, "-P", "-c", "import torch, numpy"], capture_output=True)
     except OSError as error:
@@ -64,7 +64,7 @@ def torch_side(python: str, folder: str, precision: str, evaluations: int) -> di
 
 
 def our_side(size: tuple[int, int], pictures: list, filters: Filters, settings: Settings) -> dict:
-    """Seconds and losses of ours: one uninterrupted call."""
+    """Seconds and losses of this program: one uninterrupted call."""
     from evaluator import Evaluator
     from neural_style_transfer import minimize
 
@@ -83,7 +83,7 @@ def our_side(size: tuple[int, int], pictures: list, filters: Filters, settings: 
 
 
 def write_task(folder: str, filters: Filters, images: list, settings: Settings) -> None:
-    """What PyTorch's side reads."""
+    """Write the files that torch_side.py reads."""
     from style_transfer.filters.writing import write_filters
 
     content, style = images
@@ -107,7 +107,7 @@ def entries_of(runs: dict, target: float) -> list[dict]:
         last = results[-1]
         needed = next(i for i, loss in enumerate(last["losses"], 1) if loss <= target)
         each = min(min(result["seconds"]) for result in results)
-        # What is between evaluations: the optimizer's own work.
+        # The time between evaluations is the optimizer's own work.
         between = min((r["wall"] - sum(r["seconds"])) / len(r["seconds"]) for r in results)
         entries.append(
             {
@@ -125,7 +125,7 @@ def entries_of(runs: dict, target: float) -> list[dict]:
 
 
 def measure(options) -> None:
-    """Measure both in turn; print the table."""
+    """Measure both alternately; print the table."""
     check_torch(options.torch_python)
     settings = make_settings(
         "keras-2",
@@ -147,14 +147,14 @@ def measure(options) -> None:
     runs = {}
     with tempfile.TemporaryDirectory() as folder:
         write_task(folder, filters, images_at(pictures, size, settings), settings)
-        for _ in range(options.rounds):  # in turn, so that all meet the same machine
+        for _ in range(options.rounds):  # alternately, so that all find the same conditions
             for precision in options.precisions:
                 result = torch_side(options.torch_python, folder, precision, options.evaluations)
                 runs.setdefault(("PyTorch", precision), []).append(result)
                 ours = dataclasses.replace(settings, precision=precision)
                 result = our_side(size, pictures, filters, ours)
                 runs.setdefault(("ours", precision), []).append(result)
-    # The loss that the slowest descent reaches, for the time to it.
+    # The time to the loss that the slowest descent reaches.
     target = max(min(results[-1]["losses"]) for results in runs.values())
     entries = entries_of(runs, target)
     table = [list(entry.values()) for entry in entries]
@@ -168,7 +168,7 @@ def measure(options) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns an exit code."""
+    """Run the command line; returns an exit code."""
     parser = common.make_parser(NAME, __doc__)
     parser.add_argument("--rows", type=common.rows, default=400)
     parser.add_argument("--evaluations", type=common.count, default=60)

@@ -3,9 +3,9 @@
     NST_TEST_WEIGHTS=vgg19.npz python benchmarks/pictures.py --rows 256 --sheet sheet.png \\
         --settings "new" "old preset=gram" "weak preset=gram content_weight=0.01"
 
-The judge looks through trained VGG19 filters of blocks 1 to 3, read from the .npz file that
-NST_TEST_WEIGHTS names (arrays LAYER/kernel and LAYER/bias). Without it, only noise and time are
-measured. The judge shares no code with the program.
+The judge uses trained VGG19 filters of blocks 1 to 3, from the .npz file that NST_TEST_WEIGHTS
+names (arrays LAYER/kernel and LAYER/bias). Without it, only noise and time are measured. The judge
+shares no code with the program.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from style_transfer.errors import InputError
 NAME = "pictures.py"
 FOLDER = Path(__file__).resolve().parent.parent
 
-# Content and style by what makes the pair difficult.
+# Pairs of content and style, named by what makes them difficult.
 PAIRS = {
     "portrait": ("astronaut", "painting"),
     "lines": ("rocket", "painting"),
@@ -45,14 +45,14 @@ PAIRS = {
     "pencil": ("coffee", "pencil"),
     "photograph": ("photo", "coffee"),
 }
-LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3")  # no layers of the program's own losses
-CONVOLUTIONS = {1: 2, 2: 2, 3: 3}  # in the blocks that the judge reads, down to the last of LAYERS
+LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3")  # not used by the program's own losses
+CONVOLUTIONS = {1: 2, 2: 2, 3: 3}  # in the judge's blocks, up to the last of LAYERS
 MEAN = np.array([103.939, 116.779, 123.68])  # ImageNet's, BGR: what the filters expect subtracted
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 class Judge:
-    """Style left, structure and noise of a result beside its content and style pictures."""
+    """Style left, structure and noise of a result, given its content and style pictures."""
 
     def __init__(self, path: str | None):
         self.filters = dict(np.load(path)) if path else {}
@@ -78,11 +78,11 @@ class Judge:
         """Numbers for pictures (H, W, 3), RGB 0..255; content and result of the same size.
 
         Returns:
-            style: distance of Gram matrices from the style's, over that of the content picture, a
-                mean over LAYERS (0: the style's, 1: no nearer than the photograph).
-            structure: correlation of local detail with the content's in LAYERS but the first,
+            style: distance of the Gram matrices from the style's, divided by the content picture's
+                distance; mean over LAYERS (0: the style's, 1: no closer than the photograph).
+            structure: correlation of local detail with the content's in LAYERS except the first,
                 weighted by the content's energy (1: the same shapes).
-            noise: grain where the content is even, in gray values; see `noise`.
+            noise: grain where the content is smooth, in gray values; see `noise`.
         """
         numbers = {"noise": noise(content, result)}
         if not self.filters:
@@ -98,7 +98,7 @@ class Judge:
 
 
 def gram(features: np.ndarray) -> np.ndarray:
-    """Gram matrix (N, N) of features (h, w, N), a mean over positions."""
+    """Gram matrix (N, N) of features (h, w, N), averaged over positions."""
     flat = features.reshape(-1, features.shape[-1])
     return flat.T @ flat / len(flat)
 
@@ -113,13 +113,13 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def noise(content: np.ndarray, result: np.ndarray) -> float:
-    """Grain of a result (H, W, 3) in the third of the picture where the content is evenest.
+    """Grain of a result (H, W, 3) in the third of the picture where the content is smoothest.
 
-    Immerkær, "Fast noise variance estimation", CVIU 1996: a mask blind to slopes and edges,
+    Immerkær, "Fast noise variance estimation", CVIU 1996: a mask that is blind to slopes and edges,
     so strokes hardly count.
 
     Returns:
-        The standard deviation of white noise of the same answer, in gray values.
+        The standard deviation of white noise with the same response, in gray values.
     """
     gray = gaussian_filter(content.mean(axis=2), 1)
     unevenness = gaussian_filter(np.hypot(*np.gradient(gray)), 4)
@@ -130,7 +130,7 @@ def noise(content: np.ndarray, result: np.ndarray) -> float:
 
 
 def find_pictures(folders: list[str], made: Path) -> dict[str, Path]:
-    """Paths of pictures by name: scikit-image's, the samples, those made here, then `folders`'."""
+    """Paths of pictures by name: scikit-image's, the samples, those made here, and `folders`'."""
     import skimage
 
     shipped = Path(skimage.__file__).parent / "data"
@@ -177,7 +177,7 @@ def parse_settings(text: str) -> tuple[str, dict]:
 
 
 def as_array(path: Path, rows: int) -> np.ndarray:
-    """A picture at a number of rows as float64 (H, W, 3)."""
+    """A picture with `rows` rows as float64 (H, W, 3)."""
     with Image.open(path) as picture:
         size = (round(picture.width * rows / picture.height), rows)
         scaled = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
@@ -185,7 +185,7 @@ def as_array(path: Path, rows: int) -> np.ndarray:
 
 
 def make_sheet(rows: list[list[np.ndarray]], titles: list[str], height: int) -> Image.Image:
-    """Pictures in a grid, one pair a row, under the titles of the columns."""
+    """Pictures in a grid, one pair per row, under the columns' titles."""
     scaled = [
         [Image.fromarray(np.uint8(np.clip(picture, 0, 255))) for picture in row] for row in rows
     ]
@@ -229,7 +229,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=256)
-    parser.add_argument("--weights", default="fitted", help="filters of the program's own")
+    parser.add_argument("--weights", default="fitted", help="the program's filters")
     parser.add_argument(
         "--settings",
         nargs="+",
@@ -249,7 +249,7 @@ def paths_of(pair: str, pictures: dict[str, Path]) -> tuple[Path, Path]:
     """Paths of the content and the style picture of a pair.
 
     Raises:
-        InputError: a name that no picture has.
+        InputError: there is no picture of that name.
     """
     names = PAIRS.get(pair) or pair.split("+")
     if len(names) != 2 or not set(names) <= set(pictures):
@@ -299,7 +299,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """The command line: 0, or 2 for input that cannot be used."""
+    """Run the command line; returns 0, or 2 if the input cannot be used."""
     try:
         run(make_parser().parse_args())
     except InputError as error:

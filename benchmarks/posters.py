@@ -1,16 +1,16 @@
-"""Seams of a poster, as a number; how far it is the small picture, larger; crops to look at.
+"""The seams of a poster as a number; how much it differs from the small picture; crops to look at.
 
     python benchmarks/posters.py out/poster --plain out/small --crops out/crops
 
 A seam would make the step from pixel to pixel larger across the borders of tiles. But the network
-pools in blocks of 16 x 16 pixels, so in whatever it paints, whole or in tiles, steps are larger at
-every 16th row and column, and tiles begin there. So a border is compared with other multiples of 16
-beside it, which no tile has for a border. Two numbers, both 1 without a seam:
+pools in blocks of 16 x 16 pixels, so in everything it paints, whole or in tiles, steps are larger
+at every 16th row and column, and that is where tiles start. So a border is compared with
+neighboring multiples of 16 that are not a border. There are two numbers, both 1 without a seam:
 
-- seam: a line's steps over those one pixel before and behind it, borders over the other lines;
-- level: a line's steps themselves, likewise. The picture's own unevenness disturbs it more.
+- seam: a line's steps divided by those one pixel before and after it; borders over other lines;
+- level: the same with a line's steps alone, which the picture's own unevenness disturbs more.
 
-The mean steps over those of all lines, at borders and at the other multiples, show that grid.
+The mean steps at borders and at the other multiples, relative to all lines, show the grid of 16.
 """
 
 import argparse
@@ -36,10 +36,10 @@ from style_transfer.runs.record import Record
 from style_transfer.runs.resume import find_run, load_record
 
 NAME = "posters.py"
-CROP = 600  # pixels a side
-PLACES = 3  # a side, of crops
+CROP = 600  # pixels per side
+PLACES = 3  # crops per side
 BESIDE = 4  # lines on either side with which a border is compared
-BAND = 512  # rows looked at once
+BAND = 512  # rows processed at once
 
 Steps = tuple[np.ndarray, ...]  # of rows, of columns; see `steps_by_place`
 
@@ -66,7 +66,7 @@ def steps_by_place(image: np.ndarray) -> Steps:
 
 
 def borders_of(grid: Grid) -> tuple[list[int], list[int]]:
-    """Rows and columns at which a core begins, but for the first."""
+    """Rows and columns at which a core starts, except the first."""
     rows = {tile.rows.core_start for tile in grid.tiles} - {0}
     columns = {tile.columns.core_start for tile in grid.tiles} - {0}
     return sorted(rows), sorted(columns)
@@ -76,14 +76,14 @@ def seam_numbers(steps: Steps, borders: tuple[list[int], ...], pitch: int) -> di
     """How much larger steps are across borders.
 
     Args:
-        steps: of `steps_by_place`.
-        borders: of `borders_of`.
-        pitch: borders lie at multiples of it.
+        steps: the result of `steps_by_place`.
+        borders: the result of `borders_of`.
+        pitch: borders are multiples of it.
 
     Returns:
-        `seam` and `level`, 1 without a seam, each with its `_95`: half the width of its confidence
-        interval of 95 %, by how far the other multiples of the pitch stray; and the mean steps,
-        over those of all lines, `across_borders` and `across_other_multiples`.
+        `seam` and `level`, 1 without a seam, each with its `_95`: half the width of its 95 %
+        confidence interval, from the spread of the other multiples of the pitch; and the mean
+        steps relative to all lines, `across_borders` and `across_other_multiples`.
     """
     found = {}
     for name, measure in {"seam": _beside_neighbors, "level": np.asarray}.items():
@@ -100,7 +100,7 @@ def seam_numbers(steps: Steps, borders: tuple[list[int], ...], pitch: int) -> di
 
 
 def _beside_neighbors(steps: np.ndarray) -> np.ndarray:
-    """Steps over the mean of those before and behind: what the picture shows there cancels out."""
+    """Steps divided by the mean of those before and after, which cancels the picture's content."""
     around = np.pad(steps, 1, "edge")
     return steps / ((around[:-2] + around[2:]) / 2)
 
@@ -108,7 +108,7 @@ def _beside_neighbors(steps: np.ndarray) -> np.ndarray:
 def _compared(
     values: Steps, borders: tuple[list[int], ...], pitch: int
 ) -> tuple[list[float], list[float]]:
-    """Values of borders, and of other multiples of the pitch, over those of multiples beside."""
+    """Values at borders, and at other multiples of the pitch, relative to neighboring multiples."""
     at, others = [], []
     for of_side, places in zip(values, borders, strict=True):
         usable = set(range(pitch, len(of_side), pitch)) - set(places)
@@ -122,7 +122,7 @@ def _compared(
 
 
 def psnr_with(image: np.ndarray, plain: str) -> float:
-    """Decibels between a poster brought down to a small run's size, and that run's result."""
+    """PSNR in dB between a poster, reduced to a small run's size, and that run's result."""
     from preprocessing import deprocess
 
     _, small = last_image(plain)
@@ -132,7 +132,7 @@ def psnr_with(image: np.ndarray, plain: str) -> float:
 
 
 def write_crops(image: np.ndarray, folder: Path) -> None:
-    """Crops, 1:1, from nine places."""
+    """Write crops, 1:1, from nine places."""
     from PIL import Image
 
     from preprocessing import deprocess
@@ -172,7 +172,7 @@ def measure_all(options: argparse.Namespace) -> None:
 
 
 def psnr_of_photograph(options: argparse.Namespace) -> float:
-    """Decibels between the photograph and the small run's result, to compare with."""
+    """PSNR in dB between the photograph and the small run's result, for comparison."""
     from preprocessing import deprocess, resize
 
     _, small = last_image(options.plain)
@@ -182,12 +182,16 @@ def psnr_of_photograph(options: argparse.Namespace) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns an exit code."""
+    """Run the command line; returns an exit code."""
     parser = common.Parser(prog=NAME, description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("prefix", metavar="PREFIX", help="of a run in tiles")
-    parser.add_argument("--plain", metavar="PREFIX", help="of a small run of the same pictures")
-    parser.add_argument("--photograph", metavar="PATH", help="to compare the small run with")
-    parser.add_argument("--tile", type=common.count, help="instead of the run's own")
+    parser.add_argument("prefix", metavar="PREFIX", help="prefix of a run in tiles")
+    parser.add_argument(
+        "--plain", metavar="PREFIX", help="prefix of a small run with the same pictures"
+    )
+    parser.add_argument(
+        "--photograph", metavar="PATH", help="photograph to compare the small run with"
+    )
+    parser.add_argument("--tile", type=common.count, help="side of tiles, instead of the run's own")
     parser.add_argument("--crops", metavar="FOLDER", help="where to write nine crops, 1:1")
     parser.add_argument("--json", metavar="PATH", help="also write the numbers there")
     parser.add_argument("--quick", action="store_true", help=argparse.SUPPRESS)

@@ -3,11 +3,11 @@
     python benchmarks/scaling.py
     python benchmarks/scaling.py --tile 1024 --rows 800 1600 3200 6400 --beside 1600
 
-Each size runs in a process of its own, whose largest memory the system keeps. Libraries and filters
-are the constant of the straight line through the memory of all sizes. The memory of an evaluation
-in tiles is counted after its targets have been computed, where the system (Linux) can forget that
-earlier peak. With `--beside ROWS`, pictures of up to so many rows are also evaluated whole, in
-turns with the tiles, for the ratio.
+Each size runs in its own process, whose peak memory the system records. Libraries and filters are
+the constant of the straight line through the memory of all sizes. The memory of an evaluation in
+tiles is counted after its targets have been computed, if the system (Linux) can reset the earlier
+peak. With `--beside ROWS`, pictures of up to that many rows are also evaluated whole, alternating
+with the tiles, for the ratio.
 """
 
 import contextlib
@@ -33,14 +33,14 @@ from style_transfer.presets import make_settings
 
 NAME = "scaling.py"
 COPIED = ("content", "style", "weights", "precision", "targets", "rounds", "tile", "beside")
-WARM_BELOW = 4e6  # pixels; among many tiles, those that compile count little
+WARM_BELOW = 4e6  # pixels; with many tiles, the few that compile hardly count
 
 
 def peak_memory() -> float:
-    """The largest memory of this process so far, in GiB.
+    """The peak memory of this process so far, in GiB.
 
     Raises:
-        InputError: on Windows, which does not tell.
+        InputError: on Windows, which does not report it.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -50,7 +50,7 @@ def peak_memory() -> float:
         import resource
     except ImportError:
         raise InputError(
-            f"{NAME}: expected Linux or macOS, where the system tells a process's peak memory. "
+            f"{NAME}: expected Linux or macOS, which report a process's peak memory. "
             f"Received: {sys.platform}"
         ) from None
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30  # macOS counts in bytes
@@ -100,17 +100,17 @@ def seconds_of(objective, image: np.ndarray) -> float:
 
 
 def forget_peak() -> None:
-    """Begin the largest memory of this process anew, where the system can."""
+    """Reset the peak memory of this process, if the system can."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # man 5 proc
 
 
 def measure_alone(rows: int, options) -> dict:
-    """One size, in a process of its own.
+    """Measure one size in its own process.
 
     Raises:
-        InputError: that process's, as it told it.
-        RunStopped: it ended otherwise.
+        InputError: that process reported one.
+        RunStopped: it failed otherwise.
     """
     command = [sys.executable, "-m", "benchmarks.scaling", "--alone", "--rows", str(rows)]
     for name in COPIED:
@@ -128,7 +128,7 @@ def measure_alone(rows: int, options) -> dict:
 
 
 def exponent(sizes: np.ndarray, values: np.ndarray) -> float | None:
-    """By which power the values grow with the sizes; None where they do not tell."""
+    """The power with which the values grow with the sizes; None if that cannot be found."""
     growing = (sizes > 0) & (values > 0)  # equal peaks: nothing was added
     if growing.sum() < 2:
         return None
@@ -144,7 +144,7 @@ def fit_of(results: list[dict]) -> dict:
     slope, constant = np.polyfit(pixels, gib, 1).tolist() if several else (None, None)
     return {
         "seconds_exponent": exponent(pixels, seconds) if several else None,
-        # Of what is added from size to size, so that the constant does not count.
+        # Fitted to the increase from size to size, so that the constant does not count.
         "memory_exponent": exponent(np.diff(pixels), np.diff(gib)),
         "gib_per_megapixel": slope,
         "gib_constant": constant,
@@ -158,8 +158,8 @@ def measure_all(options) -> None:
         return
     results = []
     for rows in sorted(options.rows):
-        results.append(measure_alone(rows, options))
-        say(f"{rows} rows: done", sys.stdout)
+        results.append(found := measure_alone(rows, options))
+        say(f"{rows} rows: {found['seconds']:.3g} s, {found['gib']:.3g} GiB", sys.stdout)
     fit = fit_of(results)
     table = [
         [f"{r['columns']} x {r['rows']}", r["megapixels"], r["seconds"]]
@@ -184,7 +184,7 @@ def measure_all(options) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns an exit code."""
+    """Run the command line; returns an exit code."""
     parser = common.make_parser(NAME, __doc__)
     parser.add_argument("--rows", type=common.rows, nargs="+", default=[100, 200, 400, 800, 1600])
     parser.add_argument("--precision", default="float32", choices=common.PRECISIONS)
@@ -192,9 +192,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=common.count, default=3)
     parser.add_argument("--tile", type=common.count, default=0, help="side of tiles, in pixels")
     parser.add_argument(
-        "--beside", type=common.rows, default=0, metavar="ROWS", help="up to which, also whole"
+        "--beside",
+        type=common.rows,
+        default=0,
+        metavar="ROWS",
+        help="also evaluate whole pictures of up to that many rows",
     )
-    parser.add_argument("--alone", action="store_true", help="one size, in this process, as JSON")
+    parser.add_argument(
+        "--alone", action="store_true", help="measure one size in this process; print JSON"
+    )
     return common.run(NAME, parser, measure_all, {"rows": [64, 128, 256]}, arguments)
 
 

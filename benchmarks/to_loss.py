@@ -1,17 +1,18 @@
-"""Time to the loss at which the original's way ends, over a suite of pictures and starts.
+"""Time to reach the loss at which the original's method ends, for several pictures and starts.
 
     python benchmarks/to_loss.py
 
-The original's way: batch of three, float32, 10 calls of L-BFGS of 20 evaluations each, its memory
-lost in between. Its path is computed with cached targets, which give the same loss, and its time is
-that of its evaluations, measured along the path; so the suite takes minutes instead of hours.
+The original's method: a batch of three, float32, 10 calls of L-BFGS with 20 evaluations each, and
+its memory lost in between. Its path is computed with cached targets, which give the same loss, and
+its time is that of its evaluations, measured along the path; so the suite takes minutes, not hours.
 
-All in the original's own formulas, with content and style in balance: a picture that is the style
-picture has as much content loss as one that is the content picture has style loss, times --balance;
-and the content picture's total variation is a hundredth of that.
+Everything uses the original's own formulas, with content and style in balance: the style picture's
+content loss equals the content picture's style loss times --balance, and the content picture's
+total variation is a hundredth of that.
 
-Two ratios: of the seconds, with compilation and scipy's own work; and of the work, evaluations
-times pixels times what an evaluation costs, which depends less on what else the machine does.
+There are two ratios: of the seconds, including compilation and scipy's own work; and of the work,
+which is evaluations times pixels times the cost of an evaluation, and depends less on other
+programs.
 """
 
 import dataclasses
@@ -42,7 +43,7 @@ from style_transfer.vgg import Filters
 NAME = "to_loss.py"
 SAMPLES = common.FOLDER / "samples"
 STARTS = ("content", "noise")
-# What each way does: its settings, and evaluations at smaller sizes (fraction of the height) first.
+# Each method's settings, and its evaluations at smaller sizes (fractions of the height) before.
 UNCUT = {"restarts": False}
 PRECONDITIONED = {"restarts": False, "precondition": 0.25}
 WAYS = {
@@ -53,7 +54,7 @@ WAYS = {
 }
 
 
-# Content and style by name; those without a folder are pictures that scikit-image ships.
+# Content and style by name; names without a folder are pictures that scikit-image ships.
 PAIRS = {
     "portrait": ("astronaut.png", SAMPLES / "painting.jpg"),
     "animal": (SAMPLES / "photo.jpg", SAMPLES / "abstract.jpg"),
@@ -65,7 +66,7 @@ PAIRS = {
 
 
 class Reached(Exception):
-    """The loss that was to be reached."""
+    """The target loss has been reached."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Case:
 
     Attributes:
         pictures: content and style picture, PIL.Images.
-        filters: of the network.
+        filters: the network's filters.
         size: (rows, columns) of full size.
     """
 
@@ -89,13 +90,13 @@ class Case:
 
 @dataclass
 class Descent:
-    """What one way did.
+    """The course of one method.
 
     Attributes:
-        image: where it ended.
-        seconds: in all.
-        evaluations: of each, (fraction of the height, seconds).
-        losses: at full size.
+        image: the image at its end.
+        seconds: seconds in all.
+        evaluations: (fraction of the height, seconds) of each evaluation.
+        losses: the losses at full size.
     """
 
     image: np.ndarray | None
@@ -111,7 +112,7 @@ def find_pair(text: str) -> tuple[str, tuple[Path, Path]]:
         text: a key of `PAIRS`, or CONTENT:STYLE.
 
     Raises:
-        InputError: neither; or a file, or the package that ships it, is missing.
+        InputError: it is neither; or a file, or the package that ships it, is missing.
     """
     if text in PAIRS:
         return text, tuple(_shipped(picture) for picture in PAIRS[text])
@@ -138,7 +139,7 @@ def _shipped(picture: str | Path) -> Path:
 
 
 def balanced(settings: Settings, case: Case, balance: float) -> Settings:
-    """`settings` with the weights set by the rule above."""
+    """`settings` with the loss weights set by the rule above."""
     from preprocessing import images_at
 
     unit = dataclasses.replace(settings, content_weight=1, style_weight=1, tv_weight=1)
@@ -154,9 +155,9 @@ def balanced(settings: Settings, case: Case, balance: float) -> Settings:
 
 
 def costs(case: Case, settings: Settings) -> tuple[float, float]:
-    """Seconds of an evaluation of the batch of three, and of ours, over cached in float32.
+    """Seconds of an evaluation in a batch of three, and of ours, relative to cached in float32.
 
-    Measured in turn, since only what happens side by side compares.
+    Measured alternately, because only measurements made side by side can be compared.
     """
     ways = [
         dataclasses.replace(settings, targets=targets, precision=precision)
@@ -180,11 +181,11 @@ def costs(case: Case, settings: Settings) -> tuple[float, float]:
 
 
 def descend(settings: Settings, coarse: list, case: Case, target: float = -np.inf) -> Descent:
-    """One way from its start until it reaches a loss, or to the end of its evaluations.
+    """Run one method until it reaches a loss or the end of its evaluations.
 
     Args:
-        settings: of full size.
-        coarse: pairs of (fraction of the height, evaluations), before that.
+        settings: the settings at full size.
+        coarse: pairs of (fraction of the height, evaluations) before full size.
         case: pictures, filters and size.
         target: the loss to reach at full size.
     """
@@ -213,12 +214,12 @@ def descend(settings: Settings, coarse: list, case: Case, target: float = -np.in
 
 
 def minimize_at(objective, level: Settings, done: Descent, step: tuple[float, int, float]) -> None:
-    """Some calls of the optimizer at one size, entered into `done`.
+    """Call the optimizer at one size, and enter the evaluations into `done`.
 
     Args:
-        objective: of that size.
-        level: the settings there.
-        done: what was done before.
+        objective: the objective at that size.
+        level: the settings at that size.
+        done: the course so far.
         step: fraction of the height, calls, and the loss to reach at full size.
     """
     from evaluator import Evaluator
@@ -246,7 +247,7 @@ def minimize_at(objective, level: Settings, done: Descent, step: tuple[float, in
 
 
 def compare_case(name: str, start: str, paths: tuple[Path, Path], options) -> list[dict]:
-    """All ways of one pair from one start; the first entry is the original's way."""
+    """Run all methods for one pair and start; the first entry is the original's method."""
     from preprocessing import size_for
 
     settings = make_settings(
@@ -283,7 +284,7 @@ def compare_case(name: str, start: str, paths: tuple[Path, Path], options) -> li
 
 
 def entry_of(about: dict, case: Case, result: Descent, cost: float) -> dict:
-    """The numbers of one way; `cost` is that of an evaluation beside cached in float32."""
+    """The numbers of one method; `cost` is an evaluation's, relative to cached in float32."""
     loss = min(result.losses)
     return {
         **about,
@@ -298,7 +299,7 @@ def entry_of(about: dict, case: Case, result: Descent, cost: float) -> dict:
 
 
 def save_picture(image: np.ndarray, folder: Path, about: dict) -> None:
-    """Write the result of one way, to look at."""
+    """Write the result of one method, to look at."""
     from preprocessing import deprocess
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -307,7 +308,7 @@ def save_picture(image: np.ndarray, folder: Path, about: dict) -> None:
 
 
 def summary(entries: list[dict]) -> list[list]:
-    """Geometric mean and worst ratio of each way over all cases, as rows of the table."""
+    """Geometric mean and worst ratio of each method over all cases, as rows of the table."""
     rows = []
     for way in dict.fromkeys(entry["way"] for entry in entries):
         mine = [entry for entry in entries if entry["way"] == way]
@@ -330,7 +331,7 @@ def measure(options) -> None:
             less = ", ".join(f"{entry['way']} {entry['times_less_work']:.2f}" for entry in case)
             say(f"{name} from {start}: times less work: {less}", sys.stdout)
             entries += case
-            if options.json:  # the suite takes long, and what is stopped keeps what it has
+            if options.json:  # the suite takes long; if it is stopped, the results so far remain
                 common.save(data, options.json)
     keys = ["pair", "start", "way", "loss", "evaluations", "seconds", "times_faster"]
     keys += ["times_less_work", "reached"]
@@ -340,15 +341,22 @@ def measure(options) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns an exit code."""
+    """Run the command line; returns an exit code."""
     parser = common.make_parser(NAME, __doc__, weights="fitted")
-    parser.add_argument("--pairs", nargs="+", default=list(PAIRS), help="or CONTENT:STYLE")
+    parser.add_argument(
+        "--pairs", nargs="+", default=list(PAIRS), help="names of pairs, or CONTENT:STYLE"
+    )
     parser.add_argument("--starts", nargs="+", default=STARTS, choices=INITS)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--rows", type=common.rows, default=400)
-    parser.add_argument("--iter", type=common.count, default=10, help="of the original's way")
     parser.add_argument(
-        "--precision", default="float32", choices=("auto", *common.PRECISIONS), help="of ours"
+        "--iter", type=common.count, default=10, help="iterations of the original's method"
+    )
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        choices=("auto", *common.PRECISIONS),
+        help="precision of this program's network",
     )
     parser.add_argument("--balance", type=common.positive, default=0.1)
     parser.add_argument("--content_layers", default="block5_conv2")

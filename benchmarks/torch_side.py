@@ -1,8 +1,8 @@
-"""The network and the losses of the original written plainly in PyTorch, for peers.py.
+"""The original's network and losses, written plainly in PyTorch, for peers.py.
 
     python benchmarks/torch_side.py FOLDER float32 60
 
-Imports nothing of the project, so that it runs in an environment that has PyTorch and NumPy alone.
+Imports nothing from the project, so that it runs in an environment with only PyTorch and NumPy.
 FOLDER holds filters.npz, images.npz and task.json. Prints seconds and losses as JSON.
 """
 

@@ -1,4 +1,4 @@
-"""Imported where a script of this folder does not find a module: says what to do, and ends."""
+"""Imported if a script in this folder does not find a module: explains what to do, and exits."""
 
 import runpy
 import sys

@@ -1,4 +1,4 @@
-"""Make the results shown in the README and on the recipes' page again, from the sample pictures.
+"""Remake the results shown in README.md and recipes/README.md from the sample pictures.
 
     python samples/make_results.py [NAME ...]
 
@@ -47,7 +47,7 @@ def run(*arguments: object) -> None:
 
 
 def in_a_row(pictures: list[Image.Image], rows: int) -> Image.Image:
-    """Pictures side by side, each at a number of rows."""
+    """Pictures side by side, each with `rows` rows."""
     resized = [
         picture.resize((round(picture.width * rows / picture.height), rows), Image.LANCZOS)
         for picture in pictures

@@ -1,9 +1,9 @@
-"""Make the sample pictures: one free photograph and two paintings of our own.
+"""Make the sample pictures: one free photograph and two paintings.
 
-The photograph comes out of the scikit-image package, without a download. The paintings are
-procedural: a scene is composed here, and strokes.py paints it.
+The photograph comes from the scikit-image package, without a download. The paintings are
+procedural: this file composes a scene, and strokes.py paints it.
 
-    python samples/make_samples.py            # writes into the folder of this script
+    python samples/make_samples.py            # writes into this script's folder
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def paint_night() -> Image.Image:
 
 
 def paint_abstract() -> Image.Image:
-    """Slabs of red, ochre and black laid on with a palette knife."""
+    """Slabs of red, ocher and black, applied with a palette knife."""
     rng = np.random.default_rng(101)
     seeds = rng.uniform((0, 0), (WIDTH, HEIGHT), (24, 2))
     near = np.stack([np.abs(XX - x) * 0.7 + np.abs(YY - y + 0.4 * (XX - x)) for x, y in seeds])
@@ -261,7 +261,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent)
     folder = parser.parse_args().out
     try:
-        from skimage import data  # only the photograph needs it
+        from skimage import data  # needed only for the photograph
     except ImportError:
         parser.exit(
             2,

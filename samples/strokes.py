@@ -1,8 +1,8 @@
 """A stroke engine: paints a scene as one would with oils.
 
 A scene is three maps: color, stroke direction, depth. Broad strokes go first, finer ones on top.
-Every stroke is a ribbon that follows the direction map and lays down both color and thickness;
-lighting the thickness from the upper left gives the relief of the paint.
+Every stroke is a ribbon that follows the direction map and adds both color and thickness. Lighting
+the thickness from the upper left gives the paint its relief.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Brush:
     dry: float = 0.7  # how much the paint runs out towards the end
     jitter: float = 0.1  # spread of color from stroke to stroke
     relief: float = 1.0  # thickness of the paint
-    straight: bool = False  # a palette knife does not turn on its way
+    straight: bool = False  # a palette knife does not turn during a stroke
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Scene:
     depth: np.ndarray
 
     def put(self, inside: np.ndarray, depth, color: np.ndarray, angle) -> None:
-        """Set something nearer than what is there into all three maps."""
+        """Put something in front of the scene, in all three maps."""
         self.angle = np.where(inside, angle, self.angle)
         self.color = np.where(inside[..., None], color, self.color)
         self.depth = np.where(inside, depth, self.depth)
@@ -71,7 +71,7 @@ def smear(field: np.ndarray, angle: np.ndarray, steps: int) -> np.ndarray:
 
 
 def pixel(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of a position, held inside the picture."""
+    """Row and column of a position, clipped to the picture."""
     return (np.clip(y, 0, HEIGHT - 1).astype(np.int32), np.clip(x, 0, WIDTH - 1).astype(np.int32))
 
 
@@ -191,8 +191,8 @@ class Canvas:
         spine, usable = trace(scene, brush, rng, chance)
         spine, usable = spine[usable > 3], usable[usable > 3]
         n = len(spine)
-        # One load of paint for each stroke; some take it from a little farther away, and the
-        # two edges of a stroke differ slightly, as with a brush that was not wiped.
+        # One load of paint per stroke. Some strokes take it from a little farther away, and the two
+        # edges of a stroke differ slightly, as with a brush that has not been wiped.
         stray = rng.normal(0, 1, (n, 2)) * np.where(rng.random((n, 1)) < 0.25, 0.6 * brush.width, 2)
         spot = spine[np.arange(n), usable // 2] + stray
         paint = (scene.color if source is None else source)[pixel(*spot.T)]
@@ -215,7 +215,7 @@ class Canvas:
         paint: np.ndarray,
         edges: np.ndarray,
     ) -> None:
-        """Lay down the color and the thickness of some strokes."""
+        """Add the color and the thickness of some strokes."""
         row, col = places
         shift = self.rng.integers(0, 2048, (2, len(row), 1, 1))
         rows, cols = (ribbon.hair_row + shift[0]) % 2048, (ribbon.hair_col + shift[1]) % 512

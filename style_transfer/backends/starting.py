@@ -13,18 +13,18 @@ from pathlib import Path
 from style_transfer.errors import InputError
 
 BACKENDS = ("tensorflow", "torch", "jax")
-# One operation after another, always in the same order, each on all cores. TensorFlow's sum of
-# three gradients and more begins with whichever of them has a buffer free for the result; with
-# several operations at a time that is not always the same one, nor are the last bits of the sum.
-# TensorFlow's log on standard error stays silent; what goes wrong is an exception, too.
+# One operation at a time, always in the same order, each on all cores. TensorFlow starts a sum of
+# three or more gradients with whichever of them has a free buffer for the result; with several
+# operations at a time that varies, and with it the last bits of the sum.
+# TensorFlow's log on standard error is silenced; errors are also exceptions.
 ENVIRONMENT = {"TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 _started: list[str] = []  # the backend that has been started
 
 
 def start() -> None:
-    """Import Keras with its backend, and let it look for devices, without a word of theirs.
+    """Import Keras with its backend and trigger device discovery, without any of their output.
 
-    Afterwards modules that import Keras can be imported. A second call does nothing.
+    After this call, modules that import Keras can be imported. A second call does nothing.
 
     Raises:
         InputError: the backend is unknown or not installed, or keras.json cannot be used.
@@ -37,7 +37,7 @@ def start() -> None:
         with _captured_stderr(), _environment(ENVIRONMENT):
             _started.append(_import_keras())
     except BaseException:
-        # Keras half imported would not read its settings again.
+        # Otherwise a half-imported Keras would not read its settings again.
         for name in set(sys.modules) - before:
             if name.split(".")[0] == "keras":
                 del sys.modules[name]
@@ -45,7 +45,7 @@ def start() -> None:
 
 
 def _check_configuration() -> None:
-    """Refuse a keras.json that Keras would silently pass over, with the backend that it names."""
+    """Refuse a keras.json that Keras would silently ignore, along with the backend it names."""
     file = _configuration_file()
     try:
         json.loads(file.read_bytes())
@@ -85,7 +85,7 @@ def _fault_of_installation(error: Exception) -> str:
         return f"{missing}: expected {expected}. Received: {reason}"
     if "backend" in reason and backend is not None and backend not in BACKENDS:
         return _backend_expected(backend)
-    # Libraries that do not fit the machine or each other fail to import, each in a way of its own.
+    # Libraries that do not fit the machine or each other fail to import, each in its own way.
     if isinstance(error, ImportError) or not _raised_in(error, ("backend", "config.py")):
         kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
         return (
@@ -102,7 +102,7 @@ def _fault_of_installation(error: Exception) -> str:
 
 
 def _content_of_configuration() -> str:
-    """The beginning of keras.json: some versions of Keras refuse it without a word."""
+    """The start of keras.json, for versions of Keras that refuse it without a message."""
     try:
         return repr(_configuration_file().read_text(errors="replace")[:200])
     except OSError as error:
@@ -110,7 +110,7 @@ def _content_of_configuration() -> str:
 
 
 def _backend_expected(received: object) -> str:
-    """That a backend is expected which can be used, and where the other one was asked for."""
+    """The error about a backend that cannot be used, which names where it was chosen."""
     if os.environ.get("KERAS_BACKEND"):
         where = "KERAS_BACKEND"
     elif isinstance(received, str) and received in BACKENDS:
@@ -133,7 +133,7 @@ def _installed(name: str) -> bool:
 
 
 def _configuration_file() -> Path:
-    """Where Keras reads its configuration, by the rule of keras/src/backend/config.py."""
+    """The file of Keras's configuration, by the rule in keras/src/backend/config.py."""
     if "KERAS_HOME" in os.environ:
         folder = os.environ["KERAS_HOME"]
     else:
@@ -143,7 +143,7 @@ def _configuration_file() -> Path:
 
 
 def _raised_in(error: BaseException, ending: tuple[str, ...]) -> bool:
-    """Whether an exception came through a file whose path ends in these parts."""
+    """Whether an exception passed through a file whose path ends in these parts."""
     traceback = error.__traceback__
     while traceback is not None:
         file = Path(traceback.tb_frame.f_code.co_filename)
@@ -155,7 +155,7 @@ def _raised_in(error: BaseException, ending: tuple[str, ...]) -> bool:
 
 @contextlib.contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Environment variables that are set inside, where the user has not set them."""
+    """Set environment variables, except those that the user has set, while this is open."""
     added = [name for name in values if name not in os.environ]
     os.environ |= {name: values[name] for name in added}
     try:
@@ -167,11 +167,11 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _captured_stderr() -> Iterator[None]:
-    """Hold back what libraries write to standard error, below Python as well.
+    """Hide what libraries write to standard error, even below Python.
 
-    TensorFlow's notes on its build come before any setting of log levels counts. They are shown
-    where an import ends in anything but an InputError. Where there is no standard error
-    to capture (pythonw, a closed descriptor), all goes on without.
+    TensorFlow prints notes on its build before any log level takes effect. They are shown if the
+    import ends in anything but an InputError. If there is no standard error to capture (pythonw, a
+    closed descriptor), nothing is hidden.
     """
     with contextlib.ExitStack() as stack:
         try:
