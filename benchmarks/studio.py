@@ -1,7 +1,7 @@
 """What watchers cost: a run's evaluations with nobody and with many browsers at its page.
 
     python benchmarks/studio.py --clients 20
-    python benchmarks/studio.py --runs 50
+    python benchmarks/studio.py --runs 50 --program tests/light_studio.py
 
 The first paints the same picture again and again by studio.py's own processes, without and with
 clients that ask for state and picture as the page's script does (each 1.2 s), in turn, and compares
@@ -9,7 +9,8 @@ the seconds that the evaluations took.
 
 The second orders tiny runs one after another as the page does: it uploads both pictures, presses
 Paint, and watches until the run has finished. After every fifth run it prints the server's resident
-memory and its open files.
+memory and its open files. The server is the same with --program tests/light_studio.py, whose runs
+paint without a network and so take a second each.
 """
 
 import argparse
@@ -165,9 +166,9 @@ def open_files(pid: int) -> int:
 
 
 @contextmanager
-def served(place: str) -> Iterator[tuple[subprocess.Popen, str]]:
+def served(place: str, program: str) -> Iterator[tuple[subprocess.Popen, str]]:
     """A studio in a folder: its process and address."""
-    command = [sys.executable, "studio.py", "--folder", place, "--port", "0"]
+    command = [sys.executable, program, "--folder", place, "--port", "0"]
     server = subprocess.Popen(command, cwd=common.FOLDER, stdout=subprocess.PIPE, text=True)
     assert server.stdout
     try:
@@ -189,7 +190,7 @@ def watchers(place: str, clients: int, rounds: int, size: str) -> None:
         "iter": 3,
     }
     medians: dict[int, list[float]] = {0: [], clients: []}
-    with served(place) as (server, address):
+    with served(place, "studio.py") as (server, address):
         for number in range(rounds):
             for watching, found in medians.items():
                 name = f"run-{number}-{watching}"
@@ -204,12 +205,12 @@ def watchers(place: str, clients: int, rounds: int, size: str) -> None:
     print(f"{clients} clients: {100 * (watched / without - 1):+.1f} %")
 
 
-def memory_over(place: str, runs: int) -> None:
+def memory_over(place: str, runs: int, program: str) -> None:
     """The server's memory and open files over many runs."""
     samples = common.FOLDER / "samples"
     tiny = {"size": 64, "set-iter": 1, "set-evaluations": 4, "set-scales": "1"}
     tiny |= {"set-weights": "random"}
-    with served(place) as (server, address):
+    with served(place, program) as (server, address):
         browser = Browser(address)
         print("| runs | MB | open files |\n|---|---|---|")
         for number in range(1, runs + 1):
@@ -230,10 +231,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", default="384")
     parser.add_argument("--runs", type=int, default=0, help="tiny ones, for memory, instead")
+    parser.add_argument("--program", default="studio.py", help="of the server and of --runs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         if options.runs:
-            memory_over(place, options.runs)
+            memory_over(place, options.runs, options.program)
         else:
             watchers(place, options.clients, options.rounds, options.size)
 

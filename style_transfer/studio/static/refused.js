@@ -10,7 +10,7 @@ export function tellRefusals(button) {
   window.fetch = async (...given) => {
     const answer = await ask(...given);
     const address = given[0]?.url ?? String(given[0]);
-    if (!/\/gradio_api\/(upload|queue\/join)/.test(address)) return answer;
+    if (!/\/gradio_api\/(upload|queue\/join)(\?|$)/.test(address)) return answer;
     const told = answer.ok ? "" : await answer.clone().text();
     write(line, told && `${text("refused")} ${told.slice(0, 300)}`);
     return answer;

@@ -75,13 +75,14 @@ class Page {
   }
 }
 
-/** Gradio puts the place of the easel on the page when it is ready. */
+/** Gradio puts its parts on the page one after another, the place of the easel among them. */
 function begin() {
-  const root = document.getElementById("studio");
-  if (!root || root.childElementCount) return Boolean(root);
+  const [root, form, button] = ["studio", "form", "paint"].map((id) => document.getElementById(id));
+  if (!root || !form || !button) return false;
+  if (root.childElementCount) return true;
   const page = new Page(root);
-  keepNamed(document.getElementById("form"));
-  tellRefusals(document.getElementById("paint"));
+  keepNamed(form);
+  tellRefusals(button);
   window.showRun = (key) => {
     page.choose(key);
     if (matchMedia("(max-width: 860px)").matches) root.scrollIntoView({ behavior: "smooth" });
