@@ -1,5 +1,6 @@
 """Optical flow: where each pixel of a frame was in another one; and pictures moved along it."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,11 @@ from style_transfer.video.needs import needed
 Flow = (
     np.ndarray
 )  # float32 (H, W, 2): columns and rows from a pixel to its place in the other frame
+
+# A neighbor's flow, so many pixels away, is taken over if `mismatch` falls to this share, and by
+# this much.
+NEIGHBORS = (3, 6, 9)
+CLEARLY, LEAST = 0.7, 2.0
 
 
 def make_flow() -> Callable[[np.ndarray, np.ndarray], Flow]:
@@ -24,9 +30,41 @@ def make_flow() -> Callable[[np.ndarray, np.ndarray], Flow]:
 
     def flow(one: np.ndarray, other: np.ndarray) -> Flow:
         gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (one, other)]
-        return search.calc(*gray, None)
+        return sharpened(search.calc(*gray, None), one, other)
 
     return flow
+
+
+def sharpened(flow: Flow, one: np.ndarray, other: np.ndarray) -> Flow:
+    """A flow whose edges of motion lie where things end.
+
+    The search smooths its flow, so that around a thing that moves a ring of several pixels follows
+    neither motion, and would count as hidden. Each pixel may take over the flow of a neighbor if
+    with it the frames agree clearly better (propagation, as in PatchMatch, Barnes et al., 2009).
+
+    Args:
+        flow: from `one` to `other`.
+        one: uint8 (H, W, 3).
+        other: likewise.
+    """
+    cv2 = needed("cv2")
+    rows, columns = flow.shape[:2]
+    best, lowest = flow.copy(), mismatch(flow, one, other)
+    far = max(NEIGHBORS)
+    wide = cv2.copyMakeBorder(flow, far, far, far, far, cv2.BORDER_REPLICATE)
+    for distance in NEIGHBORS:
+        for down, right in itertools.product((-distance, 0, distance), repeat=2):
+            candidate = wide[far + down :, far + right :][:rows, :columns]
+            found = mismatch(candidate, one, other)
+            better = found < CLEARLY * lowest - LEAST
+            best[better], lowest[better] = candidate[better], found[better]
+    return best
+
+
+def mismatch(flow: Flow, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Mean absolute difference of `one` and `other`, moved, around each pixel; float32 (H, W)."""
+    apart = np.abs(one - moved(other.astype(np.float32), flow)).mean(axis=-1)
+    return needed("cv2").blur(apart, (3, 3), borderType=needed("cv2").BORDER_REPLICATE)
 
 
 def moved(image: np.ndarray, flow: Flow) -> np.ndarray:

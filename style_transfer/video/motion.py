@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from style_transfer.video.consistency import long_term, visible
-from style_transfer.video.flow import make_flow, moved
+from style_transfer.video.flow import make_flow, mismatch, moved
 
 # How many frames back long-term consistency looks (Ruder et al., section 5).
 LONG_TERM = (1, 10, 20, 40)
@@ -61,7 +61,7 @@ class Motion:
                 before = self._before[-distance]
                 back, forth = self._flow(frame, before.frame), self._flow(before.frame, frame)
                 there.append(moved(before.painted.astype(np.float32), back))
-                seen.append(visible(back, forth))
+                seen.append(visible(back, forth, mismatch(back, frame, before.frame)))
         # Each pixel belongs to one of them: the sum of their losses is the loss of their mean.
         shares = np.stack(long_term(seen))[..., None]  # (J, H, W, 1)
         total = shares.sum(axis=0)
