@@ -19,6 +19,7 @@ import clips
 
 import video
 from style_transfer.events import StopRun
+from style_transfer.video.by_painting import Steps
 from style_transfer.video.clip import open_clip
 from style_transfer.video.clip_files import ClipFiles
 from style_transfer.video.clip_record import ClipRecord
@@ -103,6 +104,25 @@ def test_a_still_clip_stays_as_its_first_frame_was_painted(folder, beside, tmp_p
 
     held, free = change(1e4), change(0)
     assert max(held) < 0.6 < 3 * 0.6 < min(free)
+
+
+def test_steps_are_the_chain_rule():
+    """Some pixels move less: the same loss, and its gradient, by finite differences."""
+    rng = np.random.default_rng(1)
+    start, z, target = rng.normal(0, 1, (3, 1, 4, 5, 3))
+    steps = Steps(start, rng.uniform(0.1, 1, (1, 4, 5, 1)))
+
+    def objective(x):
+        return np.array([np.sum((x - target) ** 4)]), 4 * (x - target) ** 3
+
+    terms, gradient = steps.of(objective)(z)
+    assert terms == objective(steps.image(z))[0]
+    np.testing.assert_array_equal(steps.image(start), start)
+    for index in np.ndindex(z.shape):
+        change = np.zeros_like(z)
+        change[index] = 1e-5
+        up, down = (steps.of(objective)(z + side * change)[0][0] for side in (1, -1))
+        assert gradient[index] == pytest.approx((up - down) / 2e-5, rel=1e-5, abs=1e-6)
 
 
 def test_scenes_are_found_and_painted_by_themselves(folder, beside):

@@ -8,7 +8,7 @@ pytest.importorskip("cv2", reason="needs requirements-video.txt")
 
 from style_transfer.losses import temporal_loss
 from style_transfer.video.consistency import hidden, long_term, motion_edges, visible
-from style_transfer.video.flow import make_flow, moved
+from style_transfer.video.flow import make_flow, mismatch, moved, sharpened
 from style_transfer.video.motion import LONG_TERM, Motion
 
 ROWS, COLUMNS = 60, 80
@@ -134,6 +134,42 @@ def test_what_enters_and_what_was_covered_is_not_visible(picture):
     assert seen[20:38, 20:24].mean() < 0.2  # uncovered
     assert seen[20:38, 29:47].mean() > 0.9  # the square itself
     assert seen[:8].mean() > 0.95 and seen[:, 66:].mean() > 0.95  # at rest
+
+
+def disk(picture, x):
+    """A disk of another picture before one at rest, and where it is."""
+    rows, columns = np.indices((ROWS, COLUMNS))
+    inside = (rows - 30) ** 2 + (columns - x) ** 2 < 14**2
+    other = np.rint(textured(ROWS, 3 * COLUMNS, seed=9)).astype(np.uint8)
+    return np.where(inside[..., None], other[:, 80 - x : 80 - x + COLUMNS], picture), inside
+
+
+def test_around_a_thing_that_moves_nearly_all_that_both_frames_show_counts(picture):
+    (before, covered), (now, covers) = (disk(window(picture, 0, 0), x) for x in (36, 39))
+    motion, flow = Motion(), make_flow()
+    motion.add(before, before)
+    over = motion.taken_over(now)
+    found = over.seen[..., 0] > 0
+    shown = covers | ~covered  # what the disk has uncovered was hidden
+    paper = visible(flow(now, before), flow(before, now)) > 0
+    assert (~found & shown).mean() < 0.5 * (~paper & shown).mean()
+    assert found[shown].mean() > 0.96 and found[~shown].mean() < 0.5
+    assert abs(over.earlier - now)[found & shown].mean() < 3
+
+
+def test_a_flow_takes_over_a_neighbors_where_the_frames_agree_better(picture):
+    here, there = window(picture, 10, 10), window(picture, 6, 10)
+    right = np.zeros((ROWS, COLUMNS, 2), np.float32)
+    right[..., 0] = 4
+    wrong = right.copy()
+    wrong[20:25, 30:36] = 0  # up to five pixels from where it is right
+    assert mismatch(right, here, there)[:, 5:-5].max() == 0
+    apart = abs(here.astype(float) - there).mean(axis=-1)
+    wanted = sum(apart[21 + a : 22 + a, 31 + b : 32 + b] for a in (-1, 0, 1) for b in (-1, 0, 1))
+    assert mismatch(wrong, here, there)[21, 31] == pytest.approx(float(wanted[0, 0]) / 9, abs=0.01)
+    mended = sharpened(wrong, here, there)
+    assert np.mean(mended[20:25, 30:36] == right[20:25, 30:36]) > 0.9
+    np.testing.assert_array_equal(sharpened(right, here, there), right)
 
 
 def test_what_lies_outside_of_the_earlier_frame_is_not_visible():
