@@ -16,7 +16,7 @@ from pathlib import Path
 import ray
 from ray.exceptions import RayError
 
-from style_transfer.errors import InputError
+from style_transfer.errors import InputError, RunStopped
 from style_transfer.machine import usable_cores
 
 # The path that Ray appends to its temporary folder for its longest socket, with an underscore and 7
@@ -43,6 +43,7 @@ def connect(workers: int | None, address: str | None) -> Path | None:
 
     Raises:
         InputError: there is no cluster at the address, or its versions differ.
+        RunStopped: a local Ray did not start.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
     # Ray prints ten lines about a worker that dies; here it is simply replaced.
@@ -53,10 +54,9 @@ def connect(workers: int | None, address: str | None) -> Path | None:
     try:
         ray.init(address=address, runtime_env={"py_modules": _program()}, **quiet)
     except (OSError, RuntimeError, ValueError, RayError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
             "--address: expected a running Ray cluster, with this version of Ray and Python. "
-            f"Received: {address!r} ({reason})"
+            f"Received: {address!r} ({_first_line(error)})"
         ) from None
     return None
 
@@ -84,10 +84,17 @@ def _start(workers: int, quiet: dict) -> Path:
                 _node_ip_address="127.0.0.1",
                 **quiet,
             )
-    except BaseException:
+    except BaseException as error:
         disconnect(folder)
-        raise
+        if not isinstance(error, Exception):  # Ctrl-C
+            raise
+        # Ray raises plain Exceptions if the machine is too busy for it to start in time.
+        raise RunStopped(f"Ray did not start on this machine: {_first_line(error)}") from None
     return folder
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @contextlib.contextmanager

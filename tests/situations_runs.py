@@ -149,9 +149,9 @@ SITUATIONS = [
     ),
     (
         "too little for a size",
-        "GIB=0.1 nst base.png style.png o --size 4000",
+        "GIB=0.9 nst base.png style.png o --size 4000",
         2,
-        "--size: expected at",
+        "--size: expected at most",
     ),
     ("by force", "GIB=0.1 light base.png style.png o --force", 0, "o_at_iteration_1.png"),
     # Resume

@@ -306,6 +306,30 @@ def test_no_address_at_all(address):
 
 
 @with_ray
+def test_ray_that_does_not_start_is_one_line(temporary):
+    answered = answer(
+        """
+        import ray
+        from style_transfer.cluster import Workers
+        from style_transfer.errors import RunStopped
+
+        def late(**how):
+            raise Exception("The current node timed out during startup.\\nMore.")
+
+        ray.init = late
+        try:
+            Workers(int, workers=2)
+        except RunStopped as error:
+            print(error)
+        """,
+        temporary,
+    )
+    assert answered.splitlines() == [
+        "Ray did not start on this machine: The current node timed out during startup."
+    ]
+
+
+@with_ray
 def test_ray_is_connected_elsewhere_already(local):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"

@@ -49,6 +49,13 @@ def test_sheets_that_cannot_be(text):
         make_settings(print=text)
 
 
+def test_a_sheet_of_fewer_pixels_than_a_picture_needs():
+    for choices in ({"print": "0.05x4in"}, {"print": "4x3in", "dpi": 5}):
+        with pytest.raises(InputError, match=r"^--print: expected a sheet of at least 16 x 16"):
+            full_size(make_settings(**choices), 400, 300)
+    assert full_size(make_settings(print="4x4in", dpi=4), 300, 300) == (16, 16)
+
+
 @pytest.mark.parametrize("other", [{"height": 300}, {"width": 300}, {"size": "300"}])
 def test_a_sheet_and_a_size_are_too_much(other):
     with pytest.raises(InputError, match="^--print: expected without"):
