@@ -1,147 +1,20 @@
-"""The studio's page in Chromium: painting, stopping, reloading, wrong files, a killed server."""
+"""The studio in Chromium: painting, stopping, reloading, wrong files, a killed server."""
 
-import io
 import json
 import os
-import re
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+import visitors
 from atelier import png_that_claims
 from conftest import draw
 from PIL import Image
-from studio_server import Server, unbroken
+from studio_server import unbroken
+from visitors import PHONE, Visitor
 
-pytest.importorskip("gradio", reason="needs gradio: pip install -r requirements-studio.txt")
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-
-CHROMIUM = next(filter(os.path.exists, ("/usr/bin/chromium", "/usr/bin/chromium-browser")), None)
-if CHROMIUM is None:
-    pytest.skip("needs Chromium: apt-get install chromium", allow_module_level=True)
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-)
-AXE = Path(os.environ.get("NST_AXE", "node_modules/axe-core/axe.min.js"))
-DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def server(tmp_path):
-    (tmp_path / "out").mkdir()
-    made = Server(tmp_path / "out", sleep=0.08)
-    yield made
-    made.close()
-
-
-class Visitor:
-    """A browser's page on the studio.
-
-    Args:
-        browser: Chromium.
-        server: the studio.
-        viewport: of the window.
-        locale: of the browser.
-    """
-
-    def __init__(self, browser, server, viewport=DESKTOP, locale="en-US"):
-        self.server = server
-        self.context = browser.new_context(viewport=viewport, locale=locale)
-        self.page = self.context.new_page()
-        self.errors, self.elsewhere = [], []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self._requested(request.url))
-        self.open()
-
-    def _requested(self, url: str) -> None:
-        if not url.startswith((self.server.address, "data:", "blob:")):
-            self.elsewhere.append(url)
-
-    def open(self) -> None:
-        self.page.goto(self.server.address)
-        self.page.wait_for_selector("#studio .easel")
-        self.page.wait_for_selector("#photograph input[type=file]", state="attached")
-
-    def give(self, place: str, picture: Image.Image | bytes, name: str = "picture.png") -> None:
-        """Upload a picture."""
-        if isinstance(picture, Image.Image):
-            file = io.BytesIO()
-            picture.save(file, "PNG")
-            picture = file.getvalue()
-        file = {"name": name, "mimeType": "image/png", "buffer": picture}
-        for _ in range(3):  # Gradio may not listen yet
-            try:
-                with self.page.expect_response(
-                    lambda answer: "/upload" in answer.url, timeout=8000
-                ):
-                    self.page.set_input_files(f"{place} input[type=file]", file)
-                return
-            except playwright.TimeoutError:
-                continue
-        raise AssertionError("the page takes no file")
-
-    def give_both(self, size: int = 96) -> None:
-        """A photograph, a painting and a size."""
-        self.give("#photograph", draw(72, 96, 1), "cat.png")
-        self.page.wait_for_selector("#photograph img")
-        self.give("#painting-1", draw(60, 80, 2), "night.png")
-        self.page.wait_for_selector("#painting-1 img")
-        self.page.fill("#size input[type=number]", str(size))
-        self.page.press("#size input[type=number]", "Tab")
-
-    def paint(self) -> str:
-        """Press the button; the run's key."""
-        before = self.key
-        self.page.click("#paint")
-        self.server.wait(lambda: self.page.wait_for_timeout(50) or self.key not in (None, before))
-        return self.key
-
-    @property
-    def key(self) -> str | None:
-        found = re.search(r"#run=(\w+)", self.page.url)
-        return found and found[1]
-
-    @property
-    def status(self) -> str | None:
-        return self.page.get_attribute("#studio .status", "data-status")
-
-    def until(self, *statuses: str) -> None:
-        self.server.wait(lambda: self.page.wait_for_timeout(50) or self.status in statuses)
-
-    def changes(self) -> int:
-        """How often the picture has changed."""
-        return int(self.page.get_attribute("#studio .now", "data-changes") or 0)
-
-    def axe(self) -> list[str]:
-        """Serious findings of axe-core, one a line."""
-        if not AXE.is_file():
-            return []
-        self.page.evaluate(AXE.read_text())
-        found = self.page.evaluate("axe.run()")["violations"]
-        return [
-            f"{item['id']}: {node['target']}"
-            for item in found
-            if item["impact"] in ("serious", "critical")
-            for node in item["nodes"]
-        ]
-
-
-@pytest.fixture
-def visitor(chromium, server):
-    made = Visitor(chromium, server)
-    yield made
-    made.context.close()
-    assert made.errors == [] and made.elsewhere == []
+chromium, server, visitor = visitors.chromium, visitors.server, visitors.visitor  # fixtures
 
 
 def test_paint_watch_stop_continue_download(visitor, server, tmp_path):
@@ -308,30 +181,3 @@ def test_regions_are_painted_by_brush(visitor, server):
     mask = np.asarray(Image.open(choices["content_mask"]))
     colors = {tuple(color) for color in mask.reshape(-1, 3)}
     assert len(colors) == 2 and (255, 255, 255) in colors
-
-
-def test_the_page_in_chinese(chromium, server):
-    visitor = Visitor(chromium, server, locale="zh-CN")
-    assert visitor.page.url.endswith("/zh/")
-    assert visitor.page.inner_text("#paint") == "开始绘制"
-    assert visitor.page.get_attribute("html", "lang") == "zh-CN"
-    assert "画架" in visitor.page.inner_text("#studio .empty")
-    visitor.context.close()
-
-
-@pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core: npm install axe-core")
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_has_no_serious_finding(viewport, scheme, chromium, server):
-    visitor = Visitor(chromium, server, viewport)
-    visitor.page.emulate_media(color_scheme=scheme)
-    visitor.open()
-    assert visitor.axe() == []
-    visitor.give_both()
-    visitor.paint()
-    visitor.until("painting")
-    assert visitor.axe() == []
-    visitor.until("finished")
-    visitor.page.click("#studio summary")
-    assert visitor.axe() == []
-    visitor.context.close()

@@ -25,6 +25,7 @@ from style_transfer.studio.uploads import LARGEST_FILE, keep
 
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"]
 MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
+MOST_SESSIONS = 100  # pages of which Gradio remembers the form: 0.2 MB each
 OLD = 24 * 3600  # seconds after which an upload is removed; what runs need lies in inputs/
 
 
@@ -52,6 +53,7 @@ def make_app(
     for language in LANGUAGES:
         page = Page(studio, language)
         page.blocks.delete_cache = (3600, OLD)
+        page.blocks.state_session_capacity = MOST_SESSIONS
         gr.mount_gradio_app(
             app,
             page.blocks,
