@@ -38,8 +38,11 @@ TINY = {
     "style_layers": "block1_conv1,block2_conv1",
     "precision": "float32",
 }
+STEPS = 20
 OPTIONS = [f"--{name}={value}" for name, value in TINY.items()]
 
+# JAX compiles a training for a minute, on a busy machine for more.
+pytestmark = pytest.mark.timeout(900)
 others_only = pytest.mark.skipif(BACKEND == "tensorflow", reason="needs KERAS_BACKEND=torch or jax")
 
 
@@ -48,7 +51,7 @@ def below_tensorflow(*arguments):
         [sys.executable, SCRIPT, *map(str, arguments), "--quiet"],
         check=True,
         env={**os.environ, "KERAS_BACKEND": "tensorflow"},
-        timeout=300,
+        timeout=600,
     )
 
 
@@ -70,9 +73,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def network(folder):
-    """A network that has learned for 20 steps below this backend."""
+    """A network that has learned below this backend."""
     path = folder / "night.keras"
-    fast_style_transfer.train(folder / "night.png", folder / "photos", path, steps=20, **TINY)
+    fast_style_transfer.train(folder / "night.png", folder / "photos", path, steps=STEPS, **TINY)
     return path
 
 
@@ -83,15 +86,15 @@ def test_training_lowers_the_loss(network):
 
 
 @others_only
-def test_the_first_steps_are_tensorflow_s(folder, tmp_path):
-    inputs = folder / "night.png", folder / "photos"
-    here, there = tmp_path / "here.keras", tmp_path / "there.keras"
-    fast_style_transfer.train(*inputs, here, steps=3, **TINY)
-    below_tensorflow("train", *inputs, there, "--steps=3", *OPTIONS)
-    assert losses(here) == pytest.approx(losses(there), rel=5e-3)
+def test_the_first_steps_are_tensorflow_s(folder, network, tmp_path):
+    there = tmp_path / "there.keras"
+    inputs = folder / "night.png", folder / "photos", there
+    below_tensorflow("train", *inputs, f"--steps={STEPS}", *OPTIONS)
+    assert losses(network)[0] == pytest.approx(losses(there)[0], rel=5e-3)  # mean of five
 
 
-def test_a_stopped_training_goes_on(folder, tmp_path):
+def test_a_stopped_training_ends_as_one_that_nobody_has_stopped(folder, network, tmp_path):
+    """The crops are the same, and so are the optimizer's moments and rates."""
     model = tmp_path / "night.keras"
 
     def train(stop_at=None):
@@ -100,17 +103,15 @@ def test_a_stopped_training_goes_on(folder, tmp_path):
                 raise StopRun
 
         inputs = folder / "night.png", folder / "photos", model
-        return fast_style_transfer.train(*inputs, steps=10, on_event=listen, **TINY)
+        return fast_style_transfer.train(*inputs, steps=STEPS, on_event=listen, **TINY)
 
     with pytest.raises(StopRun):
-        train(stop_at=5)
-    assert about_of_file(model).steps == 5
-    assert train().steps == 10
-    # The optimizer's moments went on, too: the same crops, the same losses.
-    once = tmp_path / "once.keras"
-    inputs = folder / "night.png", folder / "photos", once
-    fast_style_transfer.train(*inputs, steps=10, **TINY)
-    assert losses(model) == pytest.approx(losses(once), rel=0.02)
+        train(stop_at=7)
+    assert about_of_file(model).steps == 7
+    assert train().steps == STEPS
+    stopped, unbroken = (read_network(path).get_weights() for path in (model, network))
+    moved = [np.abs(a - b).max() for a, b in zip(stopped, unbroken, strict=True)]
+    assert max(moved) < 1e-3  # a step is 0.01 at most
 
 
 @pytest.mark.parametrize("size", [(37, 50), (64, 33)])

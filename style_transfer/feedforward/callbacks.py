@@ -55,19 +55,24 @@ def steps_of(model: keras.Model) -> int:
     return int(model.optimizer.iterations)
 
 
-class Pace(keras.callbacks.LearningRateScheduler):
-    """Lets the rate fall with the share of the training that is done, and ends it."""
+class Pace(keras.callbacks.Callback):
+    """Lets the rate fall with the share of the training that is done, and ends it.
+
+    At each batch, not at each epoch: a training that goes on within an epoch takes the same steps.
+    """
 
     def __init__(self, progress: Progress):
-        super().__init__(self._rate)
+        super().__init__()
         self.progress = progress
 
-    def _rate(self, epoch: int) -> float:
-        return self.progress.choices.rate(self.progress.share(steps_of(self.model)))
+    def _share(self) -> float:
+        return self.progress.share(steps_of(self.model))
 
-    def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, logs)
-        if self.progress.share(steps_of(self.model)) >= 1:
+    def on_train_batch_begin(self, batch, logs=None):
+        self.model.optimizer.learning_rate = self.progress.choices.rate(self._share())
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._share() >= 1:
             self.model.stop_training = True
 
 
@@ -90,7 +95,7 @@ class Keeper(keras.callbacks.Callback):
             self.back_up()
 
     def on_epoch_end(self, epoch, logs=None):
-        losses = {name: float(value) for name, value in logs.items() if name != "learning_rate"}
+        losses = {name: float(value) for name, value in logs.items()}
         if not all(map(math.isfinite, losses.values())):
             raise NotFinite("the loss is no finite number; a smaller --learning_rate may help")
         self.progress.epoch, self.progress.losses = epoch + 1, losses
@@ -121,7 +126,12 @@ class Log(keras.callbacks.Callback):
             write_text(self.path, ",".join(LOG_COLUMNS) + "\n")
 
     def on_epoch_end(self, epoch, logs=None):
-        own = {"epoch": epoch, "step": steps_of(self.model), "seconds": self.progress.seconds}
+        own = {
+            "epoch": epoch,
+            "step": steps_of(self.model),
+            "seconds": self.progress.seconds,
+            "learning_rate": float(self.model.optimizer.learning_rate),
+        }
         values = own | logs
         line = ",".join(f"{values[name]:.6g}" for name in LOG_COLUMNS)
         with naming(self.path), self.path.open("a") as file:

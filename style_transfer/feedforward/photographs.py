@@ -1,7 +1,7 @@
 """Crops of photographs as batches, below every backend of Keras.
 
-A crop depends on the seed, the epoch and its place in it alone, so that a training that goes on
-sees the crops that it would have seen.
+A crop depends on the seed and its number alone, so that a training that goes on sees the crops that
+it would have seen.
 """
 
 from dataclasses import dataclass
@@ -36,24 +36,24 @@ class PhotographCrops(keras.utils.PyDataset):
     Args:
         album: where they are cut from.
         crops: how.
-        epoch: the first one.
+        step: how many batches have been learned before.
     """
 
-    def __init__(self, album: Album, crops: Crops, epoch: int = 0):
+    def __init__(self, album: Album, crops: Crops, step: int = 0):
         super().__init__()
-        self.album, self.crops, self.epoch = album, crops, epoch
+        self.album, self.crops, self.step = album, crops, step
 
     def __len__(self) -> int:
         return self.crops.steps
 
     def __getitem__(self, index: int) -> tuple[np.ndarray]:
-        batch, epoch = self.crops.batch, self.epoch
-        first = (epoch * self.crops.steps + index) * batch
+        batch = self.crops.batch
+        first = (self.step + index) * batch
         return (np.stack([self.crop(first + number) for number in range(batch)]),)
 
     def on_epoch_end(self) -> None:
         """Go on to other crops."""
-        self.epoch += 1
+        self.step += self.crops.steps
 
     def crop(self, number: int) -> np.ndarray:
         """A crop by its number over the whole training, uint8 (size, size, 3)."""

@@ -102,7 +102,7 @@ class Session:
         self.training = self._model(vgg, crops)
         self.previewed = self._previewed()
         self.progress = self._progress()
-        crops.epoch = self.progress.epoch
+        crops.step = steps_of(self.training)
         cut_log(self.files.log, self.progress.epoch)
         keeper = Keeper(self.progress, self.files.backup, self.save)
         write_text(self.files.record, self.record.to_json())
