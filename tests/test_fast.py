@@ -107,7 +107,7 @@ def test_a_killed_training_goes_on_by_the_same_command(number, photos, painting,
         assert errors == text
     ended = run(*command, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ("Goes on after" in ended.stdout) == (number != signal.SIGKILL)  # within 30 seconds
+    assert ("Continues after" in ended.stdout) == (number != signal.SIGKILL)  # within 30 seconds
     assert not (tmp_path / "night_state").exists()
     assert about_of_file(tmp_path / "night.keras").steps == 150
     epochs = [int(row["epoch"]) for row in rows(log)]

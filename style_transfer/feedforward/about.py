@@ -1,4 +1,4 @@
-"""What a network was trained on, kept as text inside its file; read without Keras."""
+"""The description of a network's training, stored as text in its file; read without Keras."""
 
 import base64
 import dataclasses
@@ -16,7 +16,7 @@ from style_transfer.errors import InputError
 PROGRAM = "fast_style_transfer.py"
 VERSION = 1
 ENDING = ".keras"
-PACKAGE = "style_transfer"  # in which Keras knows the network's classes
+PACKAGE = "style_transfer"  # the package under which Keras registers the network's classes
 LARGEST_CONFIG = 1 << 22  # bytes; a network's own has about 20 kB, most of it thumbnails
 _CONFIG = "config.json"
 _NETWORK = f"{PACKAGE}>StyleNetwork"  # as Keras writes it
@@ -35,20 +35,20 @@ class Style:
 
 @dataclass(frozen=True)
 class About:
-    """What a network was trained on.
+    """A network's training.
 
     Attributes:
         styles: the style pictures.
-        settings: the script's, by name.
-        choices: those of the training, by name; see `choices.Choices`.
+        settings: the fields of `Settings`, by name.
+        choices: the training's own choices, by name; see `choices.Choices`.
         filters: `source` and `sha256` of VGG's filters, as in `vgg.FilterSource`.
-        photographs: how many were trained on.
-        precision: of VGG, `float32` or `bfloat16`.
-        steps: batches seen.
-        seconds: of training.
+        photographs: the number of photographs trained on.
+        precision: VGG's precision, `float32` or `bfloat16`.
+        steps: the number of batches.
+        seconds: how long the training took.
         losses: means over the last epoch, by term, and `loss`, their sum.
-        versions: of the libraries.
-        finished: whether the training came to its end.
+        versions: versions of the libraries.
+        finished: whether the training was completed.
     """
 
     styles: list[Style]
@@ -69,10 +69,10 @@ class About:
 
     @classmethod
     def from_json(cls, text: str) -> "About":
-        """The inverse of `to_json`; what a later version has added is passed over.
+        """The inverse of `to_json`; ignores fields that a later version has added.
 
         Raises:
-            ValueError: it is no text of this program.
+            ValueError: the text was not written by this program.
         """
         content = json.loads(text)
         if not isinstance(content, dict) or content.get("program") != PROGRAM:
@@ -96,14 +96,14 @@ def thumbnail(picture: Image.Image) -> str:
 
 
 def about_of_file(path: Path, what: str = "MODEL") -> About:
-    """What a network was trained on.
+    """Read the description of a network's training.
 
     Args:
-        path: of the network's file.
-        what: how errors call it.
+        path: path of the network's file.
+        what: the argument's name, for errors.
 
     Raises:
-        InputError: not a file of a network that this program trained.
+        InputError: the file is not a network trained by this program.
     """
     try:
         config = _config(path)
@@ -124,7 +124,7 @@ def sizes_of_file(path: Path) -> dict[str, int]:
     """`width`, `blocks` and `noise` of a network whose file `about_of_file` has read.
 
     Raises:
-        ValueError: they are no such numbers.
+        ValueError: they are not numbers that a network can have.
     """
     config = _config(path)["config"]
     sizes = {name: config.get(name, 0) for name in ("width", "blocks", "noise")}
@@ -143,7 +143,7 @@ def is_network(path: Path) -> bool:
 
 
 def refusal(what: str, path: Path, reason: object) -> InputError:
-    """The line for a file that holds no network of this program's."""
+    """The error for a file that is not a network of this program."""
     text = " ".join(str(reason).split())[:200]
     return InputError(
         f"{what}: expected a network trained by {PROGRAM}, a whole {ENDING} file. "

@@ -1,4 +1,4 @@
-"""The photographs of a training: which are learned from, and reading them as they are needed."""
+"""The photographs of a training: chooses those to train on, and reads them as needed."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -10,18 +10,18 @@ from style_transfer.errors import InputError
 from style_transfer.pictures import load_picture
 
 LARGEST_SCALE = 2.0  # a crop shows at least the (1 / LARGEST_SCALE)² of a square photograph
-KEPT_BYTES = 1 << 30  # of photographs kept in memory, at the size that crops are cut from
-LEAST = 10  # photographs; fewer, and the network learns these by heart
-HELD_OUT = 3  # photographs that are only looked at
+KEPT_BYTES = 1 << 30  # of photographs kept in memory, at the size from which crops are cut
+LEAST = 10  # photographs; with fewer, the network memorizes them
+HELD_OUT = 3  # photographs used only for the preview
 
 
 class Album:
-    """Photographs by number, read when they are needed, and kept while there is room.
+    """Photographs by number, read when needed, and kept as long as there is room.
 
     Args:
-        paths: of the photographs.
-        size: of the crops that are cut from them.
-        say: told a line of each photograph that cannot be read; it is passed over.
+        paths: paths of the photographs.
+        size: size of the crops that are cut from them.
+        say: called with a line about each photograph that cannot be read and is skipped.
     """
 
     def __init__(self, paths: Sequence[Path], size: int, say: Callable[[str], None]):
@@ -34,8 +34,9 @@ class Album:
         return len(self.paths)
 
     def __getitem__(self, number: int) -> Image.Image:
-        """A photograph, or the next one that can be read, its short side at most LARGEST_SCALE
-        times a crop's.
+        """A photograph, or the next one that can be read.
+
+        Its short side is at most LARGEST_SCALE times a crop's.
 
         Raises:
             InputError: none can be read.
@@ -66,7 +67,7 @@ class Album:
 
 
 def at_most(picture: Image.Image, short_side: int) -> Image.Image:
-    """A picture whose short side has at most so many pixels; it is never enlarged."""
+    """Reduce a picture to a short side of at most `short_side` pixels; never enlarge it."""
     factor = short_side / min(picture.size)
     if factor >= 1:
         return picture
@@ -75,15 +76,15 @@ def at_most(picture: Image.Image, short_side: int) -> Image.Image:
 
 
 def held_out(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Photographs to train on, and HELD_OUT others, evenly over the folder, to look at.
+    """Photographs to train on, and HELD_OUT others, spread evenly over the folder, to preview.
 
     Raises:
-        InputError: fewer than LEAST.
+        InputError: there are fewer than LEAST.
     """
     if len(paths) < LEAST:
         raise InputError(
-            f"PHOTOS: expected at least {LEAST} photographs, {HELD_OUT} of which are not trained "
-            f"on but looked at. Received: {len(paths)}"
+            f"PHOTOS: expected at least {LEAST} photographs, {HELD_OUT} of which are only for the "
+            f"preview. Received: {len(paths)}"
         )
     chosen = {round((number + 0.5) * len(paths) / HELD_OUT - 0.5) for number in range(HELD_OUT)}
     others = [path for number, path in enumerate(paths) if number not in chosen]

@@ -1,4 +1,4 @@
-"""A network over one photograph or many, through the map of cluster.py."""
+"""Applies a network to one photograph or many, through the map of cluster.py."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -20,12 +20,12 @@ from style_transfer.runs.files import OUTPUTS, SUFFIXES, TEMPORARY, write_whole
 
 @dataclass(frozen=True)
 class Task:
-    """Which photographs become which files.
+    """The photographs to paint, and the files to write.
 
     Attributes:
         model: path of the network's file.
         jobs: photographs and results.
-        several: whether OUT is a folder of results.
+        several: whether OUT is a folder for the results.
     """
 
     model: Path
@@ -40,15 +40,15 @@ def make_task(
 
     Args:
         model: path of the network's file.
-        photos: each a picture, a folder, a pattern or a list of paths, as gallery.py takes them.
-        out: the result's name; of several photographs, or if it ends in a slash, their folder.
+        photos: each a picture, a folder, a pattern or a list of paths, as for gallery.py.
+        out: the result's name; for several photographs, or if it ends in a slash, a folder.
         output: the format, or None: by OUT's ending, else png.
 
     Returns:
         The task, and the format.
 
     Raises:
-        InputError: something is missing, or a result would be written over an input.
+        InputError: something is missing, or a result would overwrite an input.
     """
     path = existing_file(model, "MODEL").absolute()
     about_of_file(path)
@@ -80,22 +80,22 @@ def make_task(
 def apply_all(
     task: Task, finish: Finish, render: Render, overwrite: bool, crew: tuple, status: Status
 ) -> list[str]:
-    """Paint what is not painted yet.
+    """Paint all photographs that have not been painted yet.
 
     Args:
-        task: which photographs become which files.
-        finish: how.
+        task: the photographs to paint, and the files to write.
+        finish: how the pictures are made.
         render: see painter.py.
         overwrite: replace this program's earlier results.
-        crew: (workers, address), as `cluster.Workers` takes them.
-        status: told of each picture.
+        crew: (workers, address), as for `cluster.Workers`.
+        status: shows the progress.
 
     Returns:
         Lines about photographs that could not be painted.
 
     Raises:
-        InputError: a file that is in the way, or the only photograph cannot be used.
-        RunStopped: workers or the disk fail.
+        InputError: a file is in the way, or the only photograph cannot be used.
+        RunStopped: workers or the disk failed.
     """
     sha256 = sha256_of_file(task.model)
     jobs = [job for job in task.jobs if overwrite or not _is_done(job, finish, sha256, task)]
@@ -119,17 +119,17 @@ def apply_all(
 
 
 def _named(found: Iterable[Path]):
-    """The photographs with names of their own."""
+    """The photographs with unique names."""
     return sources(list(found), {})
 
 
 def _with(path: Path, suffix: str) -> Path:
-    """`path` with an ending added: out/v1.5 is a name without one."""
+    """`path` with an ending appended, since out/v1.5 has none."""
     return path.with_name(path.name + suffix)
 
 
 def _is_done(job: Job, finish: Finish, sha256: str, task: Task) -> bool:
-    """Whether one of several results is there, made by the same network of the same photograph."""
+    """Whether one of several results exists, made from the same photograph by the same network."""
     out = Path(job.out)
     if not task.several or not out.is_file() or not is_ours(out):
         return False
@@ -153,7 +153,7 @@ def _check_free(out: Path, overwrite: bool) -> None:
 
 
 def _sent(jobs: list[Job], here: bool) -> Iterator[Job]:
-    """The jobs, with the content of their photographs where workers cannot read the files."""
+    """The jobs, with the content of their photographs if the workers cannot read the files."""
     for job in jobs:
         yield job if here else Job(job.path, job.out, _content(job.path))
 
@@ -162,7 +162,7 @@ def _content(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError:
-        return b""  # the worker says that it cannot be read
+        return b""  # the worker reports that it cannot be read
 
 
 def _name(job: Job) -> str:
@@ -170,7 +170,7 @@ def _name(job: Job) -> str:
 
 
 def _enter(outcome: Outcome, status: Status, failures: list[str]) -> None:
-    """Write a picture, or note why there is none."""
+    """Write a picture, or note why it is missing."""
     out = Path(outcome.item.out)
     if outcome.failure:
         failures.append(outcome.failure.message)

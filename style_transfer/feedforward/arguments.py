@@ -21,26 +21,26 @@ TEXTS = {
     "minutes": f"how long to train (default: {MINUTES:g})",
     "steps": "instead of the minutes: batches to train on",
     "size": "rows and columns of the crops",
-    "batch": "crops of a batch",
-    "width": "channels after the network's first layer: smaller is faster, larger paints better",
-    "learning_rate": "Adam's, at most; it falls to 0",
+    "batch": "crops per batch",
+    "width": "channels after the network's first layer: fewer are faster, more paint better",
+    "learning_rate": "Adam's largest learning rate; it falls to 0",
 }
 SOURCES = "a picture, a folder, a quoted pattern or a .txt file of paths"
 
 
 def parse(arguments: list[str]) -> tuple[str, dict]:
-    """What the command line asks for.
+    """Parse the command line of fast_style_transfer.py.
 
     Returns:
-        `train`, `apply` or `export`, and the keyword arguments for it.
+        The command (`train`, `apply` or `export`) and its keyword arguments.
 
     Raises:
-        InputError: arguments that are missing or do not go together.
+        InputError: arguments are missing, or do not go together.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
     given, after = list(map(underscored, arguments[:end])), arguments[end + 1 :]
     if not given or given[0] not in COMMANDS:
-        make_parser().parse_args(given)  # ends here, with the help or an error
+        make_parser().parse_args(given)  # exits with the help or an error
         raise InputError(f"COMMAND: expected {', '.join(COMMANDS)}. Received: nothing")
     what, given = given[0], given[1:]
     parser = Parser(
@@ -64,11 +64,11 @@ def parse(arguments: list[str]) -> tuple[str, dict]:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of what comes before a command."""
+    """The parser for everything before a command."""
     parser = Parser(
         prog=PROGRAM,
-        usage="%(prog)s train|apply|export ARGUMENTS; each has a --help",
-        description="Train a network for one style; then each picture takes one pass.",
+        usage="%(prog)s train|apply|export ARGUMENTS; each has its own --help",
+        description="Train a network for one style, then paint each picture in one pass.",
         allow_abbrev=False,
     )
     parser.add_argument("command", choices=list(COMMANDS), help="what to do")
@@ -78,12 +78,12 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s STYLE [STYLE ...] PHOTOS MODEL.keras [options]"
     parser.description = (
-        "Train a network for the style of STYLE on the photographs of PHOTOS. MODEL_preview.png "
-        "shows every minute how far it is."
+        "Train a network for the style of STYLE on the photographs of PHOTOS. MODEL_preview.png, "
+        "updated every minute, shows the progress."
     )
     parser.epilog = (
-        "Stopped? The same command goes on. Options of the loss, the filters and VGG are those of "
-        "neural_style_transfer.py."
+        "Stopped? Run the same command again. The options of the loss, the filters and VGG are "
+        "those of neural_style_transfer.py."
     )
     text = f"the painting or paintings; the photographs, at least ten: {SOURCES}; the network"
     parser.add_argument("paths", nargs="*", metavar="PATH", help=text)
@@ -102,13 +102,13 @@ def _add_apply(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s MODEL.keras PHOTO [PHOTO ...] OUT [options]"
     parser.description = (
         f"Paint photographs with a network. PHOTO is {SOURCES}. OUT is the result's name, or a "
-        "folder, in which the results are named after the photographs."
+        "folder in which the results are named after the photographs."
     )
     text = "the network; the photograph or photographs; the result, or a folder for the results"
     parser.add_argument("paths", nargs="*", metavar="PATH", help=text)
     text = (
-        "long side of the result in pixels (default: the photograph's). Strokes have the size that "
-        "they were trained at, so a smaller result has larger strokes"
+        "long side of the result in pixels (default: the photograph's). Strokes keep the size at "
+        "which they were trained, so a smaller result has relatively larger strokes"
     )
     parser.add_argument("--size", metavar="N", help=text)
     text = "from 0, the photograph, to 1, the painting (default: 1); up to 2 exaggerates"
@@ -117,7 +117,7 @@ def _add_apply(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preserve_color", metavar="none|luminance", help=text)
     text = "format of the results (default: by OUT's ending, else png)"
     parser.add_argument("--output", metavar="|".join(SUFFIXES), choices=list(SUFFIXES), help=text)
-    text = "GiB of memory to use at most (default: half of what there is)"
+    text = "GiB of memory to use at most (default: half of the available memory)"
     parser.add_argument("--memory", metavar="GIB", help=text)
     add_crew(parser, "paint")
     parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
@@ -130,7 +130,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         "Write a network as ONNX (.onnx) or LiteRT (.tflite); needs requirements-export.txt."
     )
     parser.add_argument("paths", nargs="*", metavar="PATH", help="the network; the file to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
@@ -138,7 +138,7 @@ COMMANDS = {"train": _add_train, "apply": _add_apply, "export": _add_export}
 
 
 def _checked(paths: list[str], names: str, most: int | None = None) -> list[str]:
-    """The paths, where there are enough of them."""
+    """The paths, if their number is right."""
     if not len(names.split()) <= len(paths) <= (most or len(paths)):
         raise InputError(f"{names}: expected these paths. Received: {' '.join(paths) or 'nothing'}")
     return paths

@@ -1,4 +1,4 @@
-"""Keras callbacks of a training: its clock and rate, its backups, its results, its listeners."""
+"""Keras callbacks for a training: clock and rate, backups, results, listeners."""
 
 import csv
 import json
@@ -16,17 +16,17 @@ from style_transfer.feedforward.events import StepDone
 from style_transfer.feedforward.files import LOG_COLUMNS
 from style_transfer.runs.files import naming, on_its_way, sync, write_text
 
-# Seconds between backups, which a kill may cost, and between looks at the network. A backup of a
-# network of width 32 has 20 MB.
+# Seconds between backups, which a kill may cost, and between previews. A backup of a network of
+# width 32 has 20 MB.
 BACKUP_EVERY, SAVE_EVERY = 30.0, 60.0
 _PROGRESS = "progress"  # attribute of a backup
 
 
 class Progress:
-    """How far a training has come; it goes on from a backup.
+    """The progress of a training, which a backup restores.
 
     Attributes:
-        epoch: how many are complete.
+        epoch: the number of complete epochs.
         losses: means over the last complete epoch.
     """
 
@@ -36,29 +36,30 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Of training so far, over all its parts."""
+        """Seconds of training so far, over all its parts."""
         return self._before + time.monotonic() - self._since
 
     def share(self, steps: int) -> float:
-        """Of the training that is done, 0 to 1."""
+        """The share of the training that is done, 0 to 1."""
         return self.choices.share(self.seconds, steps)
 
     def left(self, steps: int) -> float:
-        """Seconds left, as far as one can tell."""
+        """Estimated seconds left."""
         if self.choices.steps:
             return self.seconds * (self.choices.steps / max(1, steps) - 1)
         return max(0.0, 60 * self.choices.minutes - self.seconds)
 
 
 def steps_of(model: keras.Model) -> int:
-    """How many batches a model has learned, over all parts of its training."""
+    """The number of batches that a model was trained on, over all parts of its training."""
     return int(model.optimizer.iterations)
 
 
 class Pace(keras.callbacks.Callback):
-    """Lets the rate fall with the share of the training that is done, and ends it.
+    """Sets the rate by the share of the training that is done, and ends the training.
 
-    At each batch, not at each epoch: a training that goes on within an epoch takes the same steps.
+    It does so at each batch, not at each epoch, so that a training that continues within an epoch
+    takes the same steps.
     """
 
     def __init__(self, progress: Progress):
@@ -77,7 +78,7 @@ class Pace(keras.callbacks.Callback):
 
 
 class Keeper(keras.callbacks.Callback):
-    """Writes backups, and every minute what people look at.
+    """Writes backups, and every minute the network and its preview.
 
     Args:
         progress: updated at the end of each epoch.
@@ -97,7 +98,7 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         losses = {name: float(value) for name, value in logs.items()}
         if not all(map(math.isfinite, losses.values())):
-            raise NotFinite("the loss is no finite number; a smaller --learning_rate may help")
+            raise NotFinite("the loss is not finite; a smaller --learning_rate may help")
         self.progress.epoch, self.progress.losses = epoch + 1, losses
         if time.monotonic() - self._saved > SAVE_EVERY:
             self.save()
@@ -110,11 +111,11 @@ class Keeper(keras.callbacks.Callback):
 
 
 class Log(keras.callbacks.Callback):
-    """Adds a line for each epoch to a table; Keras's CSVLogger has no clock, and empty columns.
+    """Adds a line for each epoch to a table. (Keras's CSVLogger has no clock, and empty columns.)
 
     Args:
-        progress: of the training.
-        path: of the file; where it exists, lines are added.
+        progress: the training's progress.
+        path: path of the file; if it exists, lines are appended.
     """
 
     def __init__(self, progress: Progress, path: Path):
@@ -139,11 +140,11 @@ class Log(keras.callbacks.Callback):
 
 
 class Teller(keras.callbacks.Callback):
-    """Tells listeners of each batch; one that raises StopRun stops the training.
+    """Reports each batch to the listeners; one that raises StopRun stops the training.
 
     Args:
-        progress: of the training.
-        tell: hands an event to all listeners.
+        progress: the training's progress.
+        tell: passes an event to all listeners.
     """
 
     def __init__(self, progress: Progress, tell: Callable):
@@ -171,7 +172,7 @@ def write_backup(model: keras.Model, progress: Progress, path: Path) -> None:
 
 
 def read_backup(model: keras.Model, choices: Choices, path: Path) -> Progress:
-    """Bring a model to where a backup has it.
+    """Restore a model from a backup; returns the training's progress.
 
     Raises:
         InputError: the backup is damaged.
@@ -183,7 +184,7 @@ def read_backup(model: keras.Model, choices: Choices, path: Path) -> Progress:
         progress = Progress(choices, int(text["epoch"]), float(text["seconds"]))
         progress.losses = dict(text["losses"])
         return progress
-    except Exception as error:  # h5py and Keras raise nearly every exception that there is
+    except Exception as error:  # h5py and Keras raise almost every kind of exception
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             "MODEL: expected a whole backup of the training that was stopped, or --overwrite. "
@@ -192,7 +193,7 @@ def read_backup(model: keras.Model, choices: Choices, path: Path) -> Progress:
 
 
 def cut_log(path: Path, epochs: int) -> None:
-    """Keep the first epochs of a log; those after the backup come again."""
+    """Keep the first epochs of a log; those after the backup will be logged again."""
     try:
         with path.open(newline="") as file:
             rows = list(csv.reader(file))

@@ -1,4 +1,4 @@
-"""The choices of a training beside those of the script, and which of the script's apply to it."""
+"""A training's own choices, and the fields of `Settings` that apply to it."""
 
 import dataclasses
 import math
@@ -10,10 +10,10 @@ from style_transfer.presets import make_settings
 from style_transfer.settings import Settings
 
 RISE = 0.02  # share of a training during which the rate rises
-STYLE_ROWS = 256  # that the style is shown at, with `style_scale` 1
-MINUTES = 30.0  # where neither time nor steps are chosen
-# Fields of `Settings` that mean the same for a network's loss as for a run's. The others belong to
-# one photograph, to L-BFGS, or to the picture that is written.
+STYLE_ROWS = 256  # rows at which the style is used, with `style_scale` 1
+MINUTES = 30.0  # if neither time nor steps are chosen
+# Fields of `Settings` that mean the same for a network's loss as for a run's. The others concern a
+# single photograph, L-BFGS, or the picture that is written.
 APPLICABLE = (
     *("seed", "resize", "content_weight", "style_weight", "tv_weight", "auto_weights"),
     *("normalize_gradients", "content_layers", "style_layers", "loss_scale", "style_loss"),
@@ -29,12 +29,12 @@ class Choices:
     """How a network is trained.
 
     Attributes:
-        minutes: how long; 0 where `steps` says it.
-        steps: how many batches; 0 where `minutes` says it.
+        minutes: how long to train; 0 if `steps` is given.
+        steps: how many batches to train on; 0 if `minutes` is given.
         size: rows and columns of the crops.
-        batch: crops of a batch. In equal time one at once learns more than two or four.
+        batch: crops per batch. In the same time, one at a time learns more than two or four.
         width: channels after the network's first layer.
-        learning_rate: Adam's, at most; it rises at first, and falls to 0 by a cosine.
+        learning_rate: Adam's largest rate; it rises at first, then falls to 0 along a cosine.
     """
 
     minutes: float = 0.0
@@ -58,19 +58,19 @@ class Choices:
 
     @property
     def steps_of_epoch(self) -> int:
-        """Batches after which the rate falls, and a backup may be due: few, that fit `steps`."""
+        """Batches between two changes of the rate, or backups: few, and a divisor of `steps`."""
         if not self.steps:
             return 5
         return next(count for count in (5, 4, 3, 2, 1) if self.steps % count == 0)
 
     def share(self, seconds: float, steps: int) -> float:
-        """How much of the training is done, 0 to 1, after so many seconds and steps."""
+        """The share of the training, 0 to 1, that is done after `seconds` and `steps`."""
         done = steps / self.steps if self.steps else seconds / (60 * self.minutes)
         return min(1.0, done)
 
     def rate(self, share: float) -> float:
         """Adam's rate once a share of the training is done."""
-        rise = min(1.0, 0.1 + 0.9 * share / RISE)  # the first steps are of the largest gradients
+        rise = min(1.0, 0.1 + 0.9 * share / RISE)  # the first steps have the largest gradients
         return self.learning_rate * rise * (1 + math.cos(math.pi * share)) / 2
 
 
@@ -91,16 +91,17 @@ def _number(name: str, value: Any, kind: type, bounds: tuple[float, float]):
 
 
 def split(choices: dict) -> tuple[Choices, Settings]:
-    """A training's choices and the script's settings, of keywords of either.
+    """Split keywords into a training's own choices and fields of `Settings`.
 
     Raises:
-        InputError: a choice that is none of a training's, or a value that is not admissible.
+        InputError: a choice does not apply to a training, or a value is not allowed.
     """
     own = {item.name for item in dataclasses.fields(Choices)}
     for name, value in choices.items():
         if name not in own and name not in APPLICABLE:
             raise InputError(
-                f"--{name}: expected no such choice in a training. Received: {value!r}"
+                f"--{name}: expected none, because it does not apply to a training. "
+                f"Received: {value!r}"
             )
     theirs = {name: value for name, value in choices.items() if name not in own}
     if theirs.get("normalize_gradients"):

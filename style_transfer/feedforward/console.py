@@ -11,7 +11,7 @@ from style_transfer.feedforward.events import Saved, StepDone
 if TYPE_CHECKING:
     from rich import progress
 
-LINE_EVERY = 60.0  # seconds, where there is no terminal
+LINE_EVERY = 60.0  # seconds, if there is no terminal
 
 
 class TrainingConsole:
@@ -19,7 +19,7 @@ class TrainingConsole:
 
     def __init__(self) -> None:
         self.bar: progress.Progress | None = None
-        self._told = 0.0  # when the last line was written
+        self._told = 0.0  # time of the last line
         self._saved = False
 
     def __enter__(self) -> "TrainingConsole":
@@ -37,7 +37,7 @@ class TrainingConsole:
             self._step(event)
         elif isinstance(event, Saved) and not self._saved:
             self._saved = True
-            self._say(f"Preview: {event.preview}, new every minute")
+            self._say(f"Preview: {event.preview}, updated every minute")
 
     def _step(self, event: StepDone) -> None:
         terms = ", ".join(

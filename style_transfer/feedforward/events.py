@@ -1,17 +1,17 @@
-"""What a training tells while it goes on; its listeners are as those of a run."""
+"""The events that a training reports; its listeners work like those of a run."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class StepDone:
-    """A batch has been learned.
+    """A training step, one batch, is done.
 
     Attributes:
-        step: how many have been, over the whole training.
-        share: of the training that is done, 0 to 1.
-        seconds: of training so far, over all its parts.
-        left: seconds left, as far as one can tell.
+        step: the number of steps done, over the whole training.
+        share: the share of the training that is done, 0 to 1.
+        seconds: seconds of training so far, over all its parts.
+        left: estimated seconds left.
         losses: means over the epoch so far, by term, and `loss`, their sum.
     """
 
@@ -24,7 +24,7 @@ class StepDone:
 
 @dataclass(frozen=True)
 class Saved:
-    """Network and preview have been written, as they are now."""
+    """The current network and its preview have been written."""
 
     network: str
     preview: str

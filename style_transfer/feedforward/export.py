@@ -1,4 +1,4 @@
-"""A network for other programs, by Keras's own export: ONNX or LiteRT."""
+"""Exports a network for other programs with Keras's own export: ONNX or LiteRT."""
 
 import importlib.util
 import io
@@ -15,7 +15,7 @@ from style_transfer.paths import check_writable_at, existing_file, expanded
 from style_transfer.runs.files import TEMPORARY, write_whole
 
 FORMATS = {".onnx": "onnx", ".tflite": "litert"}
-# What Keras needs for a format, by backend.
+# The packages that Keras needs for a format, by backend.
 PACKAGES = {
     ("tensorflow", "onnx"): ("tf2onnx", "onnx"),
     ("torch", "onnx"): ("onnx", "onnxscript"),
@@ -27,7 +27,7 @@ PACKAGES = {
 def _onnx_mark() -> bytes:
     """An entry of a model's `metadata_props`, field 14 of onnx.proto's ModelProto.
 
-    Of a repeated field, protobuf reads what is appended to a message as further entries.
+    Protobuf reads bytes that are appended to a message as more entries of a repeated field.
     """
 
     def field(number: int, value: bytes) -> bytes:
@@ -38,27 +38,27 @@ def _onnx_mark() -> bytes:
 
 
 def _litert_mark() -> bytes:
-    """A zip archive, as LiteRT's models carry metadata: appended."""
+    """A zip archive, which LiteRT's models carry as metadata at their end."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr(zipfile.ZipInfo("software.txt"), PROGRAM)
     return archive.getvalue()
 
 
-# Appended to a file, so that --overwrite knows it again.
+# Appended to a file, so that --overwrite recognizes it.
 MARKS = {"onnx": _onnx_mark, "litert": _litert_mark}
 
 
 def export_network(
     model: str | os.PathLike, out: str | os.PathLike, overwrite: bool = False
 ) -> Path:
-    """Write a network in the format that OUT's ending says.
+    """Write a network in the format given by OUT's ending.
 
     Returns:
         The path of the file.
 
     Raises:
-        InputError: an argument that cannot be used, or a package is missing.
+        InputError: an argument cannot be used, or a package is missing.
     """
     source = existing_file(model, "MODEL").absolute()
     target = expanded(out, "OUT").absolute()
@@ -83,7 +83,7 @@ def export_network(
     backend, form = keras.backend.backend(), FORMATS[target.suffix]
     packages = PACKAGES.get((backend, form))
     if packages is None:
-        raise InputError(f"OUT: expected another format below {backend}. Received: {str(target)!r}")
+        raise InputError(f"OUT: expected another format on {backend}. Received: {str(target)!r}")
     missing = [name for name in packages if not importlib.util.find_spec(name)]
     if missing:
         raise InputError(
@@ -100,7 +100,7 @@ def export_network(
 
 
 def _export(source: Path, path: Path, form: str) -> None:
-    """Let Keras write a network; pictures of any size are admitted where the format can.
+    """Let Keras write a network that takes pictures of any size, if the format supports it.
 
     Raises:
         InputError: this version of Keras does not know the format.
@@ -113,7 +113,7 @@ def _export(source: Path, path: Path, form: str) -> None:
     signature = [keras.InputSpec(shape=(1, None, None, 3), dtype="float32", name="photograph")]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what the converters call
+            warnings.simplefilter("ignore")  # the converters' libraries warn
             network.export(str(path), format=form, verbose=False, input_signature=signature)
     except (TypeError, ValueError) as error:
         if path.exists() or "format" not in str(error):

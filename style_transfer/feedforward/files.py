@@ -1,4 +1,4 @@
-"""The files of a training, and what it may write over: its own earlier files, nothing else."""
+"""The files of a training, which may overwrite only its own earlier files."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from style_transfer.runs.lock import locked_state
 LOG_COLUMNS = ("epoch", "step", "seconds", "learning_rate", "loss", *TERMS)
 PNG_MARK = f"Software\0{PROGRAM}".encode()
 ABOUT_TEXT = f"""\
-Written by {PROGRAM}: what a training needs to go on after a stop. The same command goes on.
+Written by {PROGRAM}: what a training needs to continue after a stop. Run the same command again.
 Without this folder, the network beside it can be used, but not trained further.
 """
 
@@ -42,12 +42,12 @@ class TrainingFiles:
 
     @property
     def state(self) -> Path:
-        """MODEL_state/, which is there while the training is not finished."""
+        """MODEL_state/, which exists until the training is finished."""
         return self._with("_state")
 
     @property
     def record(self) -> Path:
-        """What the training was asked for, and what it reads."""
+        """The training's choices, and the files it reads."""
         return self.state / "training.json"
 
     @property
@@ -57,19 +57,19 @@ class TrainingFiles:
 
     @property
     def about(self) -> Path:
-        """The text that marks the folder of the state as ours."""
+        """The text that marks the state's folder as this program's."""
         return self.state / ABOUT
 
     def results(self) -> list[Path]:
-        """The files beside each other that a training leaves."""
+        """The files that a training leaves beside MODEL.keras, and that file."""
         return [self.network, self.preview, self.log]
 
     def is_interrupted(self) -> bool:
-        """Whether an earlier training has been stopped here."""
+        """Whether an earlier training was stopped here."""
         return self.record.exists()
 
     def clear(self) -> None:
-        """Remove the state, and the state alone, after the training has ended."""
+        """Remove the state, and nothing else, after the training has ended."""
         for path in self.state.glob("*"):
             if path.name != "lock":
                 path.unlink()
@@ -91,15 +91,15 @@ def training_files(model: str | os.PathLike) -> TrainingFiles:
 
 
 def check_free(files: TrainingFiles, inputs: Iterable[tuple[str, Path]], overwrite: bool) -> None:
-    """Refuse a name where a training would harm an input, another training or somebody's file.
+    """Refuse a name with which a training would harm an input, another training or another file.
 
     Args:
-        files: of the training.
+        files: the training's files.
         inputs: everything that it reads: (name of the argument, path).
-        overwrite: whether a finished or interrupted training may go.
+        overwrite: whether a finished or interrupted training may be replaced.
 
     Raises:
-        InputError: naming the file in the way.
+        InputError: a file is in the way; the message names it.
     """
     check_apart(files.results(), inputs, "MODEL")
     if files.state.is_dir() and any(files.state.iterdir()) and not files.about.is_file():
@@ -115,7 +115,7 @@ def check_free(files: TrainingFiles, inputs: Iterable[tuple[str, Path]], overwri
 
 
 def check_apart(outputs: Iterable[Path], inputs: Iterable[tuple[str, Path]], argument: str) -> None:
-    """InputError where a file to be written is one that is read, by whatever name or link."""
+    """Raise InputError if a file to write is also one to read, by whatever name or link."""
     there = {identity: path for path in outputs if (identity := _identity(path))}
     for what, path in inputs:
         identity = _identity(path)
@@ -142,17 +142,17 @@ def is_ours(path: Path) -> bool:
 
 
 def check_ours(path: Path, argument: str) -> None:
-    """InputError where a file in the way was not written by this program."""
+    """Raise InputError if a file in the way was not written by this program."""
     if not is_ours(path):
         raise _stranger(path, argument)
 
 
 @contextmanager
 def locked(files: TrainingFiles) -> Iterator[None]:
-    """Keep other processes off a training. Folders are made as needed.
+    """Keep other processes away from a training. Makes folders as needed.
 
     Raises:
-        InputError: another process trains this network, or nothing can be written.
+        InputError: another process is training this network, or nothing can be written.
     """
     with locked_state(files.state, ABOUT_TEXT, "MODEL", files.network, "training"):
         yield

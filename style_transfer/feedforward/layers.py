@@ -1,4 +1,4 @@
-"""The layers of a style network; each says its own data format, and can be loaded in safe mode."""
+"""The layers of a style network; each states its own data format, and loads in safe mode."""
 
 from typing import Any
 
@@ -9,11 +9,12 @@ from keras import ops
 from style_transfer.feedforward.about import PACKAGE
 
 CHANNELS_LAST = "channels_last"
-NORMALIZATION_EPSILON = 1e-5  # of a variance; features in front of it are of order 0.1 to 10
-CONTRAST = 0.6  # of the photograph's luminance that the network's picture starts with
+NORMALIZATION_EPSILON = 1e-5  # added to variances; features before it are of order 0.1 to 10
+CONTRAST = 0.6  # of the photograph's luminance, from which the network's picture starts
 LUMINANCE = np.array([[0.299], [0.587], [0.114]], np.float32)  # ITU-R BT.601
-# Of the last layer's output: a step of Adam moves each of its 81 · width filter values alike, and
-# without this the first steps would throw the picture into the ends of its range, for good.
+# Factor of the last layer's output. A step of Adam moves all of its 81 · width filter values by the
+# same amount; without this factor the first steps would push the picture to the ends of its range,
+# where it would stay.
 GAIN = 0.05
 PERIOD = 256  # rows and columns after which the noise repeats itself
 
@@ -22,13 +23,13 @@ PERIOD = 256  # rows and columns after which the noise repeats itself
 class ReflectedConv2D(keras.layers.Layer):
     """A convolution that sees its input reflected beyond the edge, and may enlarge it first.
 
-    Enlarging repeats each position twice along both axes. A convolution after that makes no
-    checkerboard, as a transposed one does (Odena et al., Distill 2016).
+    Enlarging repeats each position twice along both axes. Unlike a transposed convolution, a
+    convolution after that makes no checkerboard (Odena et al., Distill 2016).
 
     Args:
-        filters: channels of the output.
+        filters: the number of output channels.
         size: rows and columns of the kernel, odd.
-        strides: 1 or 2; of an odd number of rows, the larger half is kept.
+        strides: 1 or 2; the larger half of an odd number of rows is kept.
         enlarge: 1 or 2.
         bias: whether there is one; before a normalization it would have no effect.
     """
@@ -73,13 +74,13 @@ def repeated(features, times: int):
     batch, rows, columns = ops.shape(features)[:3]
     channels = features.shape[-1]
     features = ops.repeat(ops.repeat(features, times, axis=1), times, axis=2)
-    # The number of channels is not lost on LiteRT's converter, where rows and columns are unknown.
+    # This keeps the number of channels known to LiteRT's converter if rows and columns are unknown.
     return ops.reshape(features, (batch, times * rows, times * columns, channels))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class InstanceNormalization(keras.layers.Layer):
-    """Each channel of each picture brought to mean 0 and variance 1, then scaled and shifted.
+    """Normalizes each channel of each picture to mean 0 and variance 1, then scales and shifts it.
 
     Ulyanov et al., arXiv 1607.08022. Statistics are computed in float32, whatever the precision.
     """
@@ -94,7 +95,7 @@ class InstanceNormalization(keras.layers.Layer):
         return self.normalized(features, mean, variance)
 
     def normalized(self, features, mean, variance):
-        """Features (B, H, W, N) by statistics that are given, float32 (B or 1, 1, 1, N)."""
+        """Normalize features (B, H, W, N) with given statistics, float32 (B or 1, 1, 1, N)."""
         scale = ops.cast(self.scale, "float32") / ops.sqrt(variance + NORMALIZATION_EPSILON)
         shift = ops.cast(self.shift, "float32") - mean * scale
         return features * ops.cast(scale, features.dtype) + ops.cast(shift, features.dtype)
@@ -102,9 +103,9 @@ class InstanceNormalization(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Unit(keras.layers.Layer):
-    """A convolution, its instance normalization and, but for the end of a residual block, a ReLU.
+    """A convolution, its instance normalization and, except in a residual block's end, a ReLU.
 
-    Arguments are those of `ReflectedConv2D`, but for `relu`.
+    The arguments are those of `ReflectedConv2D`, and `relu`.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Unit(keras.layers.Layer):
         return self.activated(self.normalization(self.convolution(features)))
 
     def activated(self, features):
-        """Features after the ReLU, where there is one."""
+        """Features after the ReLU, if there is one."""
         return ops.relu(features) if self.relu else features
 
     def get_config(self) -> dict[str, Any]:
@@ -144,13 +145,13 @@ class Unit(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Noise(keras.layers.Layer):
-    """Channels of fixed noise beside a picture's own; kept in the file, and not trained.
+    """Appends channels of fixed noise to a picture's own; stored in the file, and not trained.
 
-    A network without them has nothing to draw strokes from where a photograph is even, and leaves
-    it even (Ulyanov et al., arXiv 1603.03417, have noise as the input of their networks).
+    Without them, a network has nothing from which to make strokes where a photograph is smooth, and
+    leaves it smooth (Ulyanov et al., arXiv 1603.03417, feed noise to their networks).
 
     Args:
-        channels: how many.
+        channels: the number of noise channels.
     """
 
     def __init__(self, channels: int, **options):
@@ -165,8 +166,8 @@ class Noise(keras.layers.Layer):
         """Pictures (B, H, W, C) with noise, (B, H, W, C + channels).
 
         Args:
-            pictures: of which the noise takes only the size.
-            first_row: of the whole picture that these are rows of.
+            pictures: pictures, (B, H, W, C).
+            first_row: the number of their first row, if they are a strip of a larger picture.
         """
         batch, rows, columns = ops.shape(pictures)[:3]
         noise = ops.take(self.tile, (first_row + ops.arange(rows)) % PERIOD, axis=0)
@@ -179,9 +180,9 @@ class Noise(keras.layers.Layer):
 
 
 def noise_tile(channels: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise of mean 0 and deviation 1 that goes on over its edges, float32 (PERIOD, PERIOD, n).
+    """Tileable noise with mean 0 and standard deviation 1, float32 (PERIOD, PERIOD, n).
 
-    Its amplitude falls with the inverse of the frequency, so there is as much of it at the scale
+    Its amplitude is inversely proportional to the frequency, so there is as much of it at the scale
     of a stroke as at that of a pixel.
     """
     rows, columns = np.fft.fftfreq(PERIOD)[:, None], np.fft.fftfreq(PERIOD)[None, :]
@@ -200,14 +201,15 @@ def scaled(photographs):
 def picture_of(photographs, change):
     """The network's picture, RGB 0..255, float32.
 
-    Johnson et al. have 255·(tanh(c) + 1) / 2, which starts gray: after a few hundred steps it has
-    the style's colors and none of the content. Here tanh(c + artanh(a)) = (t + a) / (1 + t·a), with
-    t = tanh(c) and a the photograph's luminance of lower contrast: training starts with the content
-    there, and stays within the range. With a the photograph in colors, these would stay.
+    Johnson et al. use 255·(tanh(c) + 1) / 2, which starts gray: after a few hundred steps it has
+    the style's colors and none of the content. Here it is tanh(c + artanh(a)) = (t + a) / (1 + t·a)
+    with t = tanh(c), where a is the photograph's luminance at lower contrast: training starts with
+    the content in place, and stays within the range. If a were the photograph in color, its colors
+    would stay.
 
     Args:
-        photographs: as `scaled` gives them, (B, H, W, 3).
-        change: what the last layer says, likewise, in any precision.
+        photographs: the result of `scaled`, (B, H, W, 3).
+        change: c, the last layer's output, likewise, in any precision.
     """
     bent = ops.tanh(GAIN * ops.cast(change, "float32"))
     start = CONTRAST * ops.matmul(photographs, ops.convert_to_tensor(LUMINANCE))

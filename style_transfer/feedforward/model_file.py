@@ -1,4 +1,4 @@
-"""MODEL.keras: written whole or not at all, and read without executing anything that it holds."""
+"""Writes MODEL.keras whole or not at all, and reads it without executing anything in it."""
 
 import os
 import zipfile
@@ -23,29 +23,28 @@ def save_network(network: StyleNetwork, path: Path, folder: Path) -> None:
     """Write a network, so that the file appears whole or not at all.
 
     Args:
-        network: with `about`.
-        path: ends in .keras.
-        folder: for the file on its way, on the same file system.
+        network: the network, with its `about`.
+        path: a path that ends in .keras.
+        folder: a folder on the same file system, for the unfinished file.
 
     Raises:
-        OSError: it cannot be written; `path` is then as it was before.
+        OSError: it cannot be written; `path` is then unchanged.
     """
     with on_its_way(path, folder / f"unfinished{ENDING}") as temporary:
         network.save(temporary)
         sync(temporary)
 
 
-_FILTERS = "model.weights.h5"  # as Keras calls it
+_FILTERS = "model.weights.h5"  # Keras's name for it
 
 
 def check_sizes(path: Path) -> None:
-    """Refuse a file that would fill the memory or the disk with what it unpacks to.
+    """Refuse a file that would fill memory or disk when unpacked.
 
-    Keras writes neither compressed archives nor compressed arrays, so no honest file is smaller
-    than what it holds.
+    Keras compresses neither archives nor arrays, so no genuine file is smaller than its content.
 
     Raises:
-        ValueError: it asks for more than its own size.
+        ValueError: it unpacks to more than its own size.
         OSError, zipfile.BadZipFile: it is damaged.
     """
     limit = path.stat().st_size
@@ -67,24 +66,24 @@ def check_sizes(path: Path) -> None:
 
 
 def read_network(source: str | os.PathLike, what: str = "MODEL") -> StyleNetwork:
-    """A network of a file, float32, ready to be called.
+    """Read a network, float32, ready to be called.
 
-    Keras's safe mode executes no code of the file. Beyond that, a file that names other classes
+    Keras's safe mode executes no code from the file. In addition, a file that names classes other
     than this program's never reaches Keras.
 
     Args:
         source: path of the file.
-        what: how errors call it.
+        what: the argument's name, for errors.
 
     Raises:
-        InputError: no such file, or not a network that this program trained, whole.
+        InputError: there is no such file, it is damaged, or it is not a network of this program.
     """
     path = existing_file(source, what)
     about_of_file(path, what)
     try:
         check_sizes(path)
         network = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # zip, h5py and Keras raise nearly every exception that there is
+    except Exception as error:  # zipfile, h5py and Keras raise almost every kind of exception
         raise refusal(what, path, error) from None
     if type(network) is not StyleNetwork:
         raise refusal(what, path, "it holds another model")

@@ -1,8 +1,8 @@
-"""The network of one style: a photograph in, its painting out, in one pass.
+"""The network of one style, which turns a photograph into a painting in one pass.
 
-The layers of Johnson et al. (arXiv 1603.08155, supplementary material, table 1), with the changes
-that later work found: instance normalization, reflected borders, enlarging by repetition before a
-convolution instead of transposed convolutions.
+It has the layers of Johnson et al. (arXiv 1603.08155, supplementary material, table 1), with later
+improvements: instance normalization, reflected borders, and repetition followed by a convolution
+instead of transposed convolutions.
 """
 
 from typing import Any
@@ -23,23 +23,23 @@ from style_transfer.feedforward.layers import (
 
 WIDTH, BLOCKS = 32, 5  # as in the paper
 NOISE = 2  # channels of noise beside the photograph's three
-# Of a file; more is none of this program's.
+# Limits for a file; this program trains no larger networks.
 LARGEST_WIDTH, MOST_BLOCKS, MOST_NOISE = 512, 64, 64
 STEP = 4  # rows and columns of a photograph for one position of the residual blocks
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class StyleNetwork(keras.Model):
-    """From photographs to paintings, both RGB 0..255, (B, H, W, 3), of any size from 16 pixels on.
+    """Turns photographs into paintings, both RGB 0..255, (B, H, W, 3), of at least 16 x 16 pixels.
 
     Args:
         width: channels after the first layer; the residual blocks have four times as many.
-        blocks: how many residual blocks.
-        about: what the network was trained on, as JSON; see about.py.
-        noise: how many channels of noise there are; 0 in files of earlier versions.
+        blocks: the number of residual blocks.
+        about: the description of its training, as JSON; see about.py.
+        noise: the number of noise channels; 0 in files of earlier versions.
 
     Raises:
-        ValueError: a width or a number of blocks that no network of this program has.
+        ValueError: no network of this program has such a width or number of blocks.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class StyleNetwork(keras.Model):
         noise: int = 0,
         **options,
     ):
-        super().__init__(**({"dtype": "float32"} | options))  # whatever keras.json says
+        super().__init__(**({"dtype": "float32"} | options))  # regardless of keras.json
         for name, value, least, most in (
             ("width", width, 1, LARGEST_WIDTH),
             ("blocks", blocks, 1, MOST_BLOCKS),
@@ -99,11 +99,11 @@ class StyleNetwork(keras.Model):
             features = features + second(first(features))
         for unit in self.decoder:
             features = unit(features)
-        rows, columns = ops.shape(photographs)[1:3]  # enlarged, there may be up to 3 more
+        rows, columns = ops.shape(photographs)[1:3]  # the enlarged map may have up to 3 more
         return picture_of(start, self.last(features[:, :rows, :columns]))
 
     def seen(self, photographs, first_row: int = 0):
-        """What the encoder gets: photographs as `scaled` gives them, and noise; see `Noise`."""
+        """The encoder's input: scaled photographs and noise; see `scaled` and `Noise`."""
         return self.noise(photographs, first_row=first_row) if self.noise else photographs
 
     def residual_blocks(self) -> list[tuple[Unit, Unit]]:
@@ -117,7 +117,7 @@ class StyleNetwork(keras.Model):
 
 
 def parameters_of(width: int, blocks: int, noise: int) -> int:
-    """How many values the convolutions of a network have; see `StyleNetwork`."""
+    """The number of values in a network's convolutions; see `StyleNetwork`."""
     encoder = 81 * (3 + noise) * width + 9 * (2 + 8) * width**2
     return encoder + 2 * blocks * 9 * 16 * width**2 + 9 * (8 + 2) * width**2 + 81 * 3 * width
 
@@ -129,8 +129,9 @@ def style_network(
 
     Args:
         width: see `StyleNetwork`.
-        precision: of its arithmetic, `float32` or `bfloat16`; filters are float32 either way.
-        seed: of its filters, which are the same below every backend.
+        precision: the precision of its arithmetic, `float32` or `bfloat16`; filters are float32
+            either way.
+        seed: the seed of its filters, which are the same on every backend.
         blocks: see `StyleNetwork`.
     """
     policy = "float32" if precision == "float32" else f"mixed_{precision}"

@@ -1,4 +1,4 @@
-"""Applies a network to photographs; lives in a process of the map in cluster.py."""
+"""Applies a network to photographs, in a process of the map in cluster.py."""
 
 import io
 import json
@@ -23,11 +23,11 @@ COLORS = ("none", "luminance")
 
 @dataclass(frozen=True)
 class Finish:
-    """How pictures are made of what the network says.
+    """How the network's output becomes a picture.
 
     Attributes:
-        size: of the long side in pixels; empty or `content`: the photograph's own.
-        strength: 0, the photograph, to 1, the network's picture; above 1 exaggerates.
+        size: long side in pixels; empty or `content`: the photograph's own.
+        strength: from 0, the photograph, to 1, the network's picture; above 1 exaggerates.
         preserve_color: `luminance` keeps the photograph's colors; or `none`.
         output: format of the pictures, as `Settings.output`.
         memory: GiB to use at most; 0 chooses.
@@ -50,7 +50,7 @@ class Finish:
             )
 
     def shape(self, picture: Image.Image) -> tuple[int, int]:
-        """(rows, columns) of the picture that a photograph becomes."""
+        """(rows, columns) of a photograph's result."""
         width, height = picture.size
         long_side = parse_size(self.size)
         if not long_side:
@@ -59,19 +59,19 @@ class Finish:
         return max(16, round(height * factor)), max(16, round(width * factor))
 
 
-# From the photograph, what the network makes of it at some size (RGB 0..255, float32 (H, W, 3)),
-# and the finish, to pixels, (H, W, 3) or with alpha (H, W, 4).
+# Takes the photograph, the network's output at some size (RGB 0..255, float32 (H, W, 3)), and the
+# finish; returns pixels, (H, W, 3) or with alpha (H, W, 4).
 Render = Callable[[Picture, np.ndarray, Finish], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A photograph on its way to a worker.
+    """A photograph for a worker.
 
     Attributes:
-        path: of the photograph.
-        out: path of the result; its name alone goes into messages.
-        content: the file's content where the worker cannot read the file; else None.
+        path: path of the photograph.
+        out: path of the result; messages give only its name.
+        content: the file's content if the worker cannot read the file, else None.
     """
 
     path: str
@@ -84,10 +84,10 @@ class Painted:
     """A picture that is done.
 
     Attributes:
-        content: of its file.
+        content: its file's content.
         size: (columns, rows).
-        seconds: it took.
-        remarks: what is odd about the photograph, a line each.
+        seconds: how long it took.
+        remarks: lines for the user about anything odd in the photograph.
     """
 
     content: bytes
@@ -100,10 +100,10 @@ class Painter:
     """Paints photographs with one network, which is loaded once.
 
     Args:
-        model: path of the network's file; or its content, where a worker cannot read it.
+        model: path of the network's file, or its content if a worker cannot read it.
         finish: how pictures are made.
         render: see `Render`.
-        sha256: of the network's file, for the pictures' metadata.
+        sha256: SHA-256 of the network's file, for the pictures' metadata.
     """
 
     def __init__(self, model: str | bytes, finish: Finish, render: Render, sha256: str):
@@ -148,7 +148,7 @@ class Painter:
 
 
 def texts_of(finish: Finish, sha256: str, picture: Picture) -> dict[str, str]:
-    """The metadata of a picture: what made it of what."""
+    """The metadata of a picture: the network, the photograph and the finish."""
     content = {
         "network": sha256,
         "photograph": picture.sha256,
@@ -159,7 +159,7 @@ def texts_of(finish: Finish, sha256: str, picture: Picture) -> dict[str, str]:
 
 @contextmanager
 def _readable(source: str | bytes, name: str) -> Iterator[str]:
-    """A path from which a file can be read: its own, or that of its content under a name."""
+    """A path from which a file can be read: its own, or a temporary one for its content."""
     if isinstance(source, str):
         yield source
         return

@@ -1,4 +1,4 @@
-"""A network applied: a photograph to its painting, whole or in strips, as memory allows."""
+"""Paints a photograph with a network, whole or in strips, as memory allows."""
 
 import numpy as np
 from keras import ops
@@ -8,7 +8,7 @@ from style_transfer.feedforward.network import StyleNetwork
 from style_transfer.feedforward.streaming import streamed
 from style_transfer.machine import usable_memory
 
-WHOLE_BYTES = 40  # a pixel and channel of the first layer, measured: docs/fast.md
+WHOLE_BYTES = 40  # per pixel and channel of the first layer; measured, see docs/fast.md
 GIB = 2**30
 
 
@@ -16,15 +16,15 @@ def painted(network: StyleNetwork, pixels: np.ndarray, memory: float = 0) -> np.
     """The network's picture of a photograph.
 
     Args:
-        network: in float32.
+        network: the network, in float32.
         pixels: the photograph, uint8 (H, W, 3), of at least 16 x 16 pixels.
-        memory: GiB to use at most; 0: half of what the machine or container has to give.
+        memory: GiB to use at most; 0: half of what the machine or container has available.
 
     Returns:
         RGB 0..255, float32 (H, W, 3).
 
     Raises:
-        OutOfMemory: the backend cannot allocate what it needs.
+        OutOfMemory: the backend cannot allocate memory.
     """
     rows, columns = pixels.shape[:2]
     needed, usable = WHOLE_BYTES * network.width * rows * columns, usable_memory()

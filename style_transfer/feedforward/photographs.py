@@ -1,7 +1,7 @@
-"""Crops of photographs as batches, below every backend of Keras.
+"""Crops of photographs as batches, on any of Keras's backends.
 
-A crop depends on the seed and its number alone, so that a training that goes on sees the crops that
-it would have seen.
+A crop depends only on the seed and its number, so a training that continues sees the same crops as
+an uninterrupted one.
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class Crops:
 
     Attributes:
         size: rows and columns.
-        batch: crops of a batch.
-        steps: batches of an epoch.
-        seed: of where they are cut.
+        batch: crops per batch.
+        steps: batches per epoch.
+        seed: seed of where they are cut.
     """
 
     size: int
@@ -34,9 +34,9 @@ class PhotographCrops(keras.utils.PyDataset):
     """Batches of crops, (uint8 (B, size, size, 3),), RGB.
 
     Args:
-        album: where they are cut from.
-        crops: how.
-        step: how many batches have been learned before.
+        album: the photographs from which they are cut.
+        crops: how they are cut.
+        step: the number of earlier batches.
     """
 
     def __init__(self, album: Album, crops: Crops, step: int = 0):
@@ -52,12 +52,12 @@ class PhotographCrops(keras.utils.PyDataset):
         return (np.stack([self.crop(first + number) for number in range(batch)]),)
 
     def on_epoch_end(self) -> None:
-        """Go on to other crops."""
+        """Move on to the next crops."""
         self.step += self.crops.steps
 
     def crop(self, number: int) -> np.ndarray:
         """A crop by its number over the whole training, uint8 (size, size, 3)."""
-        # Every photograph once before any comes again, each time in another order.
+        # Every photograph comes once before any comes again, each time in a different order.
         turn, place = divmod(number, len(self.album))
         order = np.random.default_rng([self.crops.seed, turn]).permutation(len(self.album))
         rng = np.random.default_rng([self.crops.seed, turn, place])
@@ -65,7 +65,7 @@ class PhotographCrops(keras.utils.PyDataset):
 
 
 def random_crop(picture: Image.Image, size: int, rng: np.random.Generator) -> np.ndarray:
-    """A square of a picture, scaled and at times mirrored, uint8 (size, size, 3).
+    """A square of a picture, scaled and sometimes mirrored, uint8 (size, size, 3).
 
     Its side is between 1 / LARGEST_SCALE of the picture's short side and all of it.
     """

@@ -1,4 +1,4 @@
-"""The sheet to watch a training by: held-out photographs above the network's pictures of them."""
+"""The preview of a training: held-out photographs above the network's pictures of them."""
 
 import io
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ GAP = 8  # pixels between pictures
 
 
 def sheet(network: StyleNetwork, styles: Sequence[Image.Image], pictures: Sequence[np.ndarray]):
-    """A PIL.Image: the styles at the left, then photographs, and under each the network's picture.
+    """A PIL.Image: the styles on the left, then photographs, each above the network's picture.
 
     Args:
-        network: as far as it is.
+        network: the network in its current state.
         styles: the style pictures.
         pictures: photographs, uint8 (H, W, 3), all with the same number of rows.
     """
@@ -51,7 +51,7 @@ def write_sheet(path: Path, image: Image.Image) -> None:
 
 
 def _column(styles: Sequence[Image.Image], rows: int) -> list[Image.Image]:
-    """The styles, as many as fit under each other, each as wide as `rows` pixels."""
+    """The styles, as many as fit in one column, each `rows` pixels wide."""
     side = (2 * rows - GAP * (len(styles) - 1)) // len(styles)
     column = []
     for style in styles:

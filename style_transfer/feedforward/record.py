@@ -1,4 +1,4 @@
-"""MODEL_state/training.json: what a training was asked for, so that the same command goes on."""
+"""MODEL_state/training.json: a training's choices, so that the same command can continue it."""
 
 import dataclasses
 import hashlib
@@ -19,18 +19,18 @@ LENGTHS = ("minutes", "steps")  # a training may be made longer
 
 @dataclass
 class TrainingRecord:
-    """What a training is.
+    """The complete description of a training.
 
     Attributes:
-        settings: the script's.
-        choices: the training's own.
+        settings: the fields of `Settings`.
+        choices: the training's own choices.
         styles: the style pictures.
-        photographs: how many there are.
-        photographs_sha256: of their names and sizes in bytes.
-        filters: where VGG's came from; None before they are loaded.
-        precision: of VGG, once it is known.
-        loss_weights: with `auto_weights`, by part of the loss.
-        versions: of the libraries, each time that the training began or went on.
+        photographs: the number of photographs.
+        photographs_sha256: SHA-256 of their names and sizes in bytes.
+        filters: where VGG's filters came from; None before they are loaded.
+        precision: VGG's precision, once it is known.
+        loss_weights: with `auto_weights`, the loss weights by part of the loss.
+        versions: versions of the libraries for each start of the training.
     """
 
     settings: Settings
@@ -67,7 +67,7 @@ class TrainingRecord:
             ) from None
 
     def check_same(self, now: "TrainingRecord") -> None:
-        """InputError where another training is asked for than the one that was stopped."""
+        """Raise InputError if `now` differs from the training that was stopped."""
         for mine, theirs in ((self.settings, now.settings), (self.choices, now.choices)):
             for item in dataclasses.fields(mine):
                 old, new = getattr(mine, item.name), getattr(theirs, item.name)
@@ -85,7 +85,7 @@ class TrainingRecord:
 
 
 def names_and_sizes(paths: Iterable[Path]) -> str:
-    """SHA-256 of files' names and sizes; reading thousands of photographs would take minutes."""
+    """SHA-256 of files' names and sizes, since reading thousands of photographs takes minutes."""
     lines = [f"{path.name} {path.stat().st_size}" for path in paths]
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 

@@ -1,12 +1,12 @@
-"""A network's picture of a photograph of any size, in little memory: the same as of the whole.
+"""Paints a photograph of any size in little memory, with the same result as for the whole.
 
-Instance normalization needs each channel's mean and variance over the whole picture. So the
-network is evaluated normalization by normalization: strips of rows are computed with the halo that
-the convolutions reach into, and their statistics added up; once these are known, the next
-convolution follows. What is kept in between has a quarter of the photograph's rows and columns;
-everything at full size is computed two or three times.
+Instance normalization needs each channel's mean and variance over the whole picture. So the network
+is evaluated up to one normalization after another: strips of rows are computed with a halo as wide
+as the convolutions reach, and their statistics added up; once these are known, the next convolution
+follows. The map kept in between has a quarter of the photograph's rows and columns; everything at
+full size is computed two or three times.
 
-A strip's own border is wrong where it is not the picture's; the halo takes that in.
+Where a strip's border is not the picture's, values at the border are wrong; the halo absorbs them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from style_transfer.feedforward.layers import Unit, picture_of, scaled
 from style_transfer.feedforward.network import STEP, StyleNetwork
 from style_transfer.machine import usable_memory
 
-STRIP = 400_000  # pixels of a strip, where nothing else is asked for: 0.4 GB at width 32
-# Rows of the kept map that a strip reads beyond its own: the encoder looks at 4 + 1 + 2 rows of the
-# photograph, the decoder at as many the other way; a residual convolution at one row of the map.
+STRIP = 400_000  # pixels of a strip by default: 0.4 GB at width 32
+# Rows of the kept map that a strip reads beyond its own: the encoder reaches over 4 + 1 + 2 rows of
+# the photograph, the decoder over as many in reverse; a residual convolution over one of the map.
 HALO = 2
 
 
@@ -32,9 +32,9 @@ def streamed(network: StyleNetwork, pixels: np.ndarray, rows: int | None = None)
     """The network's picture, strip by strip.
 
     Args:
-        network: in float32.
+        network: the network, in float32.
         pixels: the photograph, uint8 (H, W, 3).
-        rows: of a strip; None chooses.
+        rows: rows of a strip; None chooses.
 
     Returns:
         RGB 0..255, float32 (H, W, 3).
@@ -56,17 +56,22 @@ class _Strip(NamedTuple):
     last_read: int
 
     def of(self, source: np.ndarray, times: int = 1):
-        """What the strip reads of a map with so many rows for one of the kept map, (1, h, W, N)."""
+        """The rows that the strip reads from `source`, (1, h, W, N).
+
+        Args:
+            source: a map with `times` rows for each row of the kept map.
+            times: see `source`.
+        """
         return ops.convert_to_tensor(source[None, times * self.first_read : times * self.last_read])
 
     def own(self, features, times: int):
-        """The strip's own rows of what was computed from its `of`."""
+        """The strip's own rows of features that were computed from the result of `of`."""
         before = times * (self.first - self.first_read)
         return features[:, before : before + times * (self.last - self.first)]
 
 
 class _Streaming:
-    """One photograph on its way through a network."""
+    """One photograph's evaluation by a network."""
 
     def __init__(self, pixels: np.ndarray, height: int):
         self.pixels, self.height = pixels, height
@@ -79,7 +84,7 @@ class _Streaming:
             yield _Strip(first, last, max(0, first - halo), min(rows, last + halo))
 
     def encoded(self, network: StyleNetwork) -> np.ndarray:
-        """The map that is kept: features after the encoder, (h, w, N)."""
+        """The kept map: features after the encoder, (h, w, N)."""
         known: list[Callable] = []
         units = network.encoder
         kept = _new_map((*self.shape, units[-1].convolution.filters))
@@ -100,7 +105,7 @@ class _Streaming:
         return kept
 
     def add_block(self, kept: np.ndarray, first: Unit, second: Unit) -> None:
-        """Add to the kept map, in place, what a residual block computes from it."""
+        """Add a residual block's result to the kept map, in place."""
         inner, statistics = self._convolved(kept, first)
         self._normalize(inner, first, statistics)
         change, statistics = self._convolved(inner, second)
@@ -109,7 +114,7 @@ class _Streaming:
             kept[strip.first : strip.last] += change[strip.first : strip.last]
 
     def decoded(self, kept: np.ndarray, network: StyleNetwork) -> np.ndarray:
-        """The picture, from the map after the residual blocks."""
+        """The picture computed from the map after the residual blocks."""
         known: list[Callable] = []
         times = 1
         for unit in network.decoder:
@@ -152,7 +157,7 @@ class _Statistics:
         self.count, self.mean, self.squares = 0, np.zeros(1), np.zeros(1)
 
     def add(self, features: np.ndarray) -> None:
-        """Enter features (1, h, W, N); Chan, Golub and LeVeque, 1979, equation 2.1."""
+        """Add features (1, h, W, N), by Chan, Golub and LeVeque, 1979, equation 2.1."""
         flat = features.reshape(-1, features.shape[-1])
         mean = flat.mean(axis=0, dtype=np.float64)
         squares = np.square(flat - mean.astype(np.float32)).sum(axis=0, dtype=np.float64)
@@ -186,9 +191,9 @@ def _after(units: Sequence[Callable], features):
 
 
 def _new_map(shape: tuple[int, ...]) -> np.ndarray:
-    """A map, float32; in a temporary file where three of them would fill the memory."""
+    """A map, float32; in a temporary file if three of them would fill memory."""
     size, memory = 4 * int(np.prod(shape)), usable_memory()
     if memory is None or 6 * size < memory:
         return np.empty(shape, np.float32)
-    file = tempfile.TemporaryFile()  # noqa: SIM115 (it ends with the map)
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (the map closes it)
     return np.memmap(file, np.float32, "w+", shape=shape)

@@ -11,18 +11,18 @@ from style_transfer import backends
 from style_transfer.events import TERMS
 from style_transfer.feedforward.network import StyleNetwork
 
-# Adam's, whose default is for gradients of order 1; see `learning_rate` in options.py.
+# Adam's epsilon; the default is for gradients of order 1. See also adam.py.
 EPSILON = 1e-8
 
 
 class StyleTraining(keras.Model):
-    """A style network that learns; only the network itself is kept.
+    """The training of a style network; only the network itself is saved.
 
     Args:
-        network: learns.
-        loss: from photographs and the network's pictures of them, RGB 0..255, (B, H, W, 3), to the
-            terms of their loss, (3,), in the order of `TERMS`: a `BatchLoss`.
-        rate: Adam's, at the start.
+        network: the network to train.
+        loss: a `BatchLoss`: takes photographs and the network's pictures of them, RGB 0..255,
+            (B, H, W, 3); returns the terms of their loss, (3,), in the order of `TERMS`.
+        rate: Adam's initial learning rate.
     """
 
     def __init__(self, network: StyleNetwork, loss: Callable, rate: float):
@@ -34,13 +34,13 @@ class StyleTraining(keras.Model):
             jit_compile=backends.jit_compile(),
         )
         self.built = True  # as the network is
-        self.optimizer.build(self.trainable_variables)  # a backup can be read before the first step
+        self.optimizer.build(self.trainable_variables)  # so that a backup can be read before step 1
 
     def call(self, photographs):
         return self.network(photographs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The loss of a batch; its terms are entered into the metrics of their names."""
+        """The loss of a batch; enters its terms into the metrics of the same names."""
         terms = self.terms_of(x, y_pred)
         for number, part in enumerate(self.parts):
             part.update_state(terms[number])
