@@ -63,6 +63,8 @@ SMALL = {  # pictures and networks that take a fraction of a second
     "histogram_layers": "block1_conv1",
 }
 
+UNATTENDED = ["--quiet", "--force"]  # another program may leave no memory for a moment
+
 
 @dataclass(frozen=True)
 class Way:
@@ -96,7 +98,7 @@ class Way:
         }
         del options["source"], options["real"]
         paths = [str(folder / "base.png"), str(folder / "style.png"), str(prefix)]
-        return paths + [f"--{name}={value}" for name, value in options.items()] + ["--quiet"]
+        return paths + [f"--{name}={value}" for name, value in options.items()] + UNATTENDED
 
 
 @dataclass
@@ -123,6 +125,11 @@ class Tally:
             f"{self.rounds} rounds, {self.kills} kills ({self.ended_first} runs ended before "
             f"theirs): lost {len(self.lost)}, different {len(self.different)}"
         )
+
+    def lose(self, line: str) -> None:
+        """Note a run that is lost, and print it at once."""
+        self.lost.append(line)
+        say(f"lost: {line}", sys.stdout)
 
 
 class Programs:
@@ -238,7 +245,7 @@ def play(way: Way, programs: Programs, unbroken: Unbroken, rng: random.Random, t
     """One round: start, kills, resumes, and the comparison; entered into `tally`."""
     prefix = programs.folder / "out" / "killed"
     shutil.rmtree(prefix.parent, ignore_errors=True)
-    begin, resume = way.command(programs.folder, prefix), ["--resume", str(prefix), "--quiet"]
+    begin, resume = way.command(programs.folder, prefix), ["--resume", str(prefix), *UNATTENDED]
     for number in range(1 + rng.randint(0, MORE_KILLS)):
         moment = rng.uniform(0, unbroken.seconds)
         recorded = prefix.with_name("killed.json").exists()
@@ -246,12 +253,12 @@ def play(way: Way, programs: Programs, unbroken: Unbroken, rng: random.Random, t
         tally.kills += code == -signal.SIGKILL
         tally.ended_first += code == 0
         if code not in (0, -signal.SIGKILL):
-            tally.lost.append(f"{way}, start {number}: {programs.last_error()}")
+            tally.lose(f"{way}, start {number}: {programs.last_error()}")
             return
     recorded = prefix.with_name("killed.json").exists()
     code, _ = programs.run(not way.real, resume if recorded else begin, None)
     if code:
-        tally.lost.append(f"{way}, the last start: {programs.last_error()}")
+        tally.lose(f"{way}, the last start: {programs.last_error()}")
         return
     found = results_of(prefix)
     names = sorted(
@@ -280,8 +287,6 @@ def measure(options) -> None:
                     say(tally.line(), sys.stdout)
         finally:
             programs.close()
-    for line in tally.lost:
-        say(f"lost: {line}", sys.stdout)
     for line in tally.different:
         say(f"different: {line}", sys.stdout)
     say(tally.line(), sys.stdout)

@@ -61,3 +61,32 @@ def test_losses_are_tensorflow_s(options, base, style, tmp_path):
         for term in TERMS:
             near = pytest.approx(other.terms[term], rel=2e-3, abs=1e-6 * other.total)
             assert one.terms[term] == near
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="needs KERAS_BACKEND=torch or jax")
+def test_a_run_stopped_below_tensorflow_goes_on_below_another_backend(base, style, tmp_path):
+    prefix = tmp_path / "run"
+    program = (
+        "import sys; from neural_style_transfer import main, transfer; "
+        "from style_transfer.events import Evaluated, StopRun\n"
+        "def stop(event):\n"
+        "    if isinstance(event, Evaluated) and event.number == 6: raise StopRun\n"
+        "choices = dict(option[2:].split('=') for option in sys.argv[4:])\n"
+        "transfer(*sys.argv[1:4], on_event=stop, **choices)"
+    )
+    stopped = subprocess.run(
+        [sys.executable, "-c", program, base, style, prefix, *OPTIONS[:-1], "--iter=2"],
+        env={**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(SCRIPT.parent)},
+        capture_output=True,
+        text=True,
+    )
+    assert stopped.stderr.splitlines()[-1].endswith("StopRun"), stopped.stderr
+    before = load_record(RunFiles(prefix))
+    assert len(before.iterations) == 1 and before.status != "finished"
+    subprocess.run([sys.executable, SCRIPT, "--resume", prefix, "--quiet"], check=True)
+    after = load_record(RunFiles(prefix))
+    assert after.status == "finished" and after.iterations[0] == before.iterations[0]
+    assert [entry["backend"] for entry in after.versions] == ["tensorflow", BACKEND]
+    # TensorFlow's answers are not replayed: the second iteration begins anew, from the image saved.
+    assert len(after.evaluations) >= len(before.iterations) * 4 + 4
+    assert (tmp_path / "run.png").is_file()
