@@ -257,7 +257,7 @@ def test_an_earlier_clip_goes_only_when_the_new_one_is_whole(folder, whole, tmp_
     assert clips.here(*command)[0] == 0
     command.remove("--quiet")
     code, said, _ = clips.here(*command)
-    assert code == 0 and "is whole already" in said
+    assert code == 0 and "is already complete" in said
     code, _, errors = clips.here(*command, "--crf=30")
     assert code == 2 and "--overwrite" in errors
     # Stopped while it replaces the clip, the same command goes on, and the clip is still there.

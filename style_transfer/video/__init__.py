@@ -1,1 +1,1 @@
-"""Clips: reading and writing them, the motion in them, and painting them frame after frame."""
+"""Clips: reads and writes them, finds their motion, and paints them frame by frame."""

@@ -1,4 +1,4 @@
-"""Frames painted by a style network, one pass each, steadied along the motion."""
+"""Paints frames with a style network, one pass each, steadied along the motion."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ class ByNetwork:
     """Paints frames with a network of one style.
 
     Args:
-        path: of the network.
-        steadiness: share of the frame before, moved, where both show the same.
+        path: path of the network.
+        steadiness: share of the previous frame, warped, where both frames show the same thing.
 
     Raises:
-        InputError: not a network of this program's.
+        InputError: the file is not a network of this program.
     """
 
     def __init__(self, path: Path, steadiness: float):
@@ -27,15 +27,15 @@ class ByNetwork:
         self.network, self.steadiness = read_network(path, "STYLE"), steadiness
 
     def first(self, frame: np.ndarray) -> np.ndarray:
-        """Paint a frame that begins a scene: uint8 (H, W, 3), RGB, to the same."""
+        """Paint the first frame of a scene, uint8 (H, W, 3), RGB; returns the same format."""
         return rounded(self._painted(frame))
 
     def next(self, frame: np.ndarray, over: TakenOver) -> np.ndarray:
-        """Paint a frame of which earlier ones say something.
+        """Paint a later frame of a scene.
 
         Args:
             frame: uint8 (H, W, 3), RGB.
-            over: what is taken over.
+            over: the paint taken over from earlier frames.
 
         Returns:
             uint8 (H, W, 3), RGB.

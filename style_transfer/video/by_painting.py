@@ -1,4 +1,4 @@
-"""Frames painted after a painting: the first of a scene fully, the others from the one before.
+"""Paints frames in the manner of a painting: a scene's first fully, the others from the previous.
 
 Ruder, Dosovitskiy and Brox, "Artistic style transfer for videos", arXiv 1604.08610.
 """
@@ -18,25 +18,25 @@ from style_transfer.vgg import Filters, FilterSource
 from style_transfer.video.choices import FIXED, ClipChoices
 from style_transfer.video.motion import TakenOver
 
-# Pixels that the frame before shows move by this share of what new ones do. They are painted
-# already, and in the few evaluations of a frame, what is new is to get as far as they are. Looked
-# at after 15 evaluations of a pan: with 1, new pixels stay close to the photograph (roughness 20,
-# where the whole frame painted by itself has 36), with 0.1 they get grainy (54), with 0.3 it is 40.
+# Pixels that the previous frame shows move by this share of what new pixels do. They are already
+# painted, and new pixels should catch up with them in a frame's few evaluations. After 15
+# evaluations of a pan: with 1, new pixels stay close to the photograph (roughness 20; a frame
+# painted by itself has 36); with 0.1 they get grainy (54); with 0.3 the roughness is 40.
 HELD = 0.3
 
 
 @dataclass(frozen=True)
 class Script:
-    """What the top level's script can do; see there for arguments.
+    """Functions of the top-level modules; see there for their arguments.
 
     Attributes:
         transfer: paints a picture.
         evaluator: `evaluator.Evaluator`.
         minimize: lowers the loss.
-        preprocess: pixels to an image of the network's world.
-        deprocess: and back.
+        preprocess: turns pixels into an image.
+        deprocess: turns an image into pixels.
         images_at: content and style images at a size.
-        fitting_images: those that filters are fitted to.
+        fitting_images: the images to which filters are fitted.
         recolored: `preprocessing.with_colors_of`.
         resize: `preprocessing.resize`.
     """
@@ -54,17 +54,17 @@ class Script:
 
 @dataclass(frozen=True)
 class Look:
-    """All that decides how frames look, but for the frames.
+    """Everything that decides how frames look, except the frames themselves.
 
     Attributes:
-        settings: of the script.
-        choices: of the clip.
+        settings: the fields of `Settings`.
+        choices: the clip's own choices.
         size: (rows, columns) of the painted frames.
-        first: the clip's first frame at that size: `--preserve_color match` looks at it.
+        first: the clip's first frame at that size, for `--preserve_color match`.
         styles: the style pictures.
         source: where the filters came from.
-        filters: VGG's.
-        precision: of the network.
+        filters: VGG's filters.
+        precision: the network's precision.
     """
 
     settings: Settings
@@ -79,7 +79,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Steps:
-    """Variables in which the optimizer moves some pixels less than others: x = x₀ + s·(z − x₀).
+    """Variables z with which the optimizer moves some pixels less: x = x₀ + s·(z − x₀).
 
     Attributes:
         start: x₀, float32 (1, H, W, 3).
@@ -90,11 +90,11 @@ class Steps:
     size: np.ndarray
 
     def image(self, variables: np.ndarray) -> np.ndarray:
-        """x of z, float32 (1, H, W, 3)."""
+        """The image x for the variables z, float32 (1, H, W, 3)."""
         return self.start + self.size * (variables - self.start)
 
     def of(self, objective: Callable) -> Callable:
-        """An objective of x, from an image to (terms, gradient), as one of z."""
+        """Turn an objective of x into one of z; both return (terms, gradient)."""
 
         def stepped(variables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             terms, gradient = objective(self.image(variables))
@@ -109,12 +109,12 @@ def ignored(event: object) -> None:
 
 @dataclass
 class ByPainting:
-    """Paints frames; network, style targets and compiled losses are made once.
+    """Paints frames; makes network, style targets and compiled losses only once.
 
     Attributes:
-        look: see there.
-        script: see there.
-        listener: told of the events while a frame is painted; may raise StopRun.
+        look: see `Look`.
+        script: see `Script`.
+        listener: called with the events while a frame is painted; may raise StopRun.
     """
 
     look: Look
@@ -124,7 +124,7 @@ class ByPainting:
     _losses: dict[tuple[int, int], Callable] = field(default_factory=dict)
 
     def first(self, frame: np.ndarray) -> np.ndarray:
-        """Paint a frame that begins a scene, coarse to fine, as the script does.
+        """Paint the first frame of a scene, coarse to fine, like a photograph.
 
         Args:
             frame: uint8 (H, W, 3), RGB.
@@ -138,7 +138,7 @@ class ByPainting:
             for item in dataclasses.fields(settings)
             if (value := getattr(settings, item.name)) != item.default and item.name != "size"
         }
-        # The pictures here have their colors and size already.
+        # These pictures already have their final colors and size.
         choices |= {"height": rows, "width": columns, "preserve_color": "none", **FIXED}
         picture, _ = self.script.transfer(
             frame,
@@ -152,13 +152,13 @@ class ByPainting:
         return np.asarray(picture.convert("RGB"))
 
     def next(self, frame: np.ndarray, over: TakenOver) -> np.ndarray:
-        """Paint a frame of which earlier ones say something.
+        """Paint a later frame of a scene.
 
-        It starts from them where they do, and elsewhere from itself.
+        It starts from the earlier frames' paint where there is some, and from itself elsewhere.
 
         Args:
             frame: uint8 (H, W, 3), RGB.
-            over: what is taken over.
+            over: the paint taken over from earlier frames.
 
         Returns:
             uint8 (H, W, 3), RGB.
@@ -181,7 +181,7 @@ class ByPainting:
         return np.ascontiguousarray(self.script.deprocess(steps.image(result[-1])))
 
     def terms(self, frame: np.ndarray) -> np.ndarray:
-        """A painted frame's total variation and style loss, among `FRAME_TERMS`; the others are 0.
+        """`FRAME_TERMS` of a painted frame: total variation and style loss; the others are 0.
 
         Args:
             frame: uint8 (H, W, 3), RGB.
@@ -194,7 +194,7 @@ class ByPainting:
         self.listener(terms)
 
     def _objectives(self, run: Any, inputs: Any) -> Callable:
-        """As `neural_style_transfer.vgg_objectives`, of losses that stay for the next scene."""
+        """Like `neural_style_transfer.vgg_objectives`, with losses kept for the next scene."""
         run.record.filters, run.record.precision = self.look.source, self.look.precision
         content_picture = inputs.content.image
 
@@ -212,7 +212,7 @@ class ByPainting:
         return objective_at
 
     def _objective(self, content: np.ndarray, earlier: np.ndarray, seen: np.ndarray) -> Callable:
-        """The loss of one frame: from an image, (1, H, W, 3), to (terms, gradient)."""
+        """The objective of one frame: takes an image, (1, H, W, 3); returns (terms, gradient)."""
         from style_transfer.targets import content_layers_in_use, content_targets
 
         settings = self.look.settings

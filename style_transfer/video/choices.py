@@ -1,4 +1,4 @@
-"""The choices of a clip beside those of the script, and which of the script's apply to one."""
+"""A clip's own choices, and the fields of `Settings` that apply to it."""
 
 import math
 from dataclasses import dataclass, fields
@@ -7,8 +7,8 @@ from typing import Any
 from style_transfer.errors import InputError
 from style_transfer.settings import Settings, choice
 
-# Fields of `Settings` that make no sense for a clip: masks belong to one picture, frames are
-# painted whole, and their content changes without compiling the loss again.
+# Fields of `Settings` that make no sense for a clip: masks belong to a single picture, frames are
+# painted whole, and their content must change without compiling the loss again.
 LEFT_OUT = (
     *("content_mask", "style_mask", "unpainted", "output", "targets", "tile"),
     *("auto_weights", "normalize_gradients", "restarts"),
@@ -20,10 +20,10 @@ FIXED = {"tile": "0"}
 
 @dataclass(frozen=True)
 class ClipChoices:
-    """How a clip is painted; each field is an option, and its help text stands beside it.
+    """How a clip is painted; each field is an option, with its help text beside it.
 
     Raises:
-        InputError: on construction, where a value is outside what its field admits.
+        InputError: on construction, if a value is not one that its field allows.
     """
 
     start: str = choice("", "clip", "paint from here: seconds, or H:MM:SS.sss")
@@ -31,23 +31,25 @@ class ClipChoices:
     fps: float = choice(
         0.0,
         "clip",
-        "frames a second at most, the others are left out (0: all); of a folder: its rate",
+        "at most so many frames per second; others are left out (0: all); for a folder: its rate",
     )
     # Measured on the pan of benchmarks/flicker.py: the style loss of the second frame is 0.049 with
     # 25 evaluations as with 15, 0.059 with a temporal weight of 20, and 0.057 in the first frame.
     frame_evaluations: int = choice(
-        15, "clip", "evaluations of each frame after the first of a scene, which gets --iter in all"
+        15,
+        "clip",
+        "evaluations of each frame after a scene's first, which is painted with --iter iterations",
     )
     temporal_weight: float = choice(
-        5.0, "clip", "weight of what keeps a frame like the one before, moved"
+        5.0, "clip", "weight of the temporal loss, which keeps a frame like the previous, warped"
     )
     long_term: bool = choice(
         False,
         "clip",
-        "let what was hidden for a while come back as it was: compare with earlier frames, too",
+        "also compare with earlier frames, so that things hidden for a while reappear as they were",
     )
     steadiness: float = choice(
-        0.8, "clip", "with a style network: share of the frame before, moved, in what both show"
+        0.8, "clip", "with a style network: share of the previous frame, warped, where both agree"
     )
 
     def __post_init__(self):
@@ -70,8 +72,8 @@ class ClipChoices:
         return seconds_of(self.end, "--end")
 
 
-_BOUNDS = {  # smallest, largest, what to say
-    "fps": (0, 1000, "frames a second, 0 to 1000"),
+_BOUNDS = {  # smallest, largest, and what an error line says was expected
+    "fps": (0, 1000, "frames per second, 0 to 1000"),
     "frame_evaluations": (1, 100_000, "a whole number, at least 1"),
     "temporal_weight": (0, 1e9, "a number, at least 0"),
     "steadiness": (0, 0.99, "a share from 0 to 0.99"),
@@ -99,10 +101,10 @@ def _checked(item: Any, value: Any) -> Any:
 
 
 def seconds_of(text: str, option: str) -> float | None:
-    """Seconds from text such as `12.5`, `1:30` or `0:01:30.5`; None from an empty one.
+    """Seconds from text such as `12.5`, `1:30` or `0:01:30.5`; None if it is empty.
 
     Raises:
-        InputError: it is none of these.
+        InputError: the text is something else.
     """
     if not text:
         return None
@@ -121,7 +123,7 @@ def seconds_of(text: str, option: str) -> float | None:
 
 
 def check_settings(settings: Settings, chosen: dict) -> None:
-    """InputError where settings were chosen that make no sense for a clip, or a preset has them."""
+    """Raise InputError if the user or the preset chose settings that make no sense for a clip."""
     for name in LEFT_OUT:
         value, default = getattr(settings, name), Settings.__dataclass_fields__[name].default
         if value != FIXED.get(name, default):

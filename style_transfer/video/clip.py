@@ -1,6 +1,6 @@
-"""A clip: its frames one after the other, each with the time at which it is shown.
+"""A clip: its frames in order, each with the time at which it is shown.
 
-Whatever it is read from, its frames are upright, sRGB, of 8 bits, and their pixels are square.
+Whatever the source, frames are upright, sRGB, with 8 bits and square pixels.
 """
 
 import os
@@ -20,9 +20,9 @@ class Shown(NamedTuple):
     """A frame.
 
     Attributes:
-        time: at which it is shown, in the clip's `unit`.
-        duration: in the same unit; 0: unknown.
-        picture: makes its picture, mode RGB; before the next frame is asked for.
+        time: when it is shown, in the clip's `unit`.
+        duration: how long it is shown, in the same unit; 0: unknown.
+        picture: makes its picture, mode RGB; to be called before the next frame is requested.
     """
 
     time: int
@@ -31,7 +31,7 @@ class Shown(NamedTuple):
 
 
 class Clip(Protocol):
-    """What can be read as a clip."""
+    """Anything that can be read as a clip."""
 
     @property
     def unit(self) -> Fraction:
@@ -39,17 +39,17 @@ class Clip(Protocol):
 
     @property
     def remarks(self) -> list[str]:
-        """What is odd about the clip, a line each; complete once it has been read to its end."""
+        """Lines for the user about anything odd; complete once the clip has been read."""
 
     def frames(self) -> Iterator[Shown]:
-        """All frames from the first, in the order of their times; the same at every call.
+        """All frames in the order of their times; the same at every call.
 
         Raises:
             InputError: nothing can be read.
         """
 
     def files(self) -> list[Path]:
-        """All files that it is read from."""
+        """All files from which it is read."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Timing:
 
     Attributes:
         unit: seconds in one step of the times.
-        times: of each frame, increasing.
+        times: the time of each frame, increasing.
         end: when the last frame ends.
     """
 
@@ -67,43 +67,43 @@ class Timing:
     end: int
 
     def durations(self) -> list[int]:
-        """Of each frame, in the same unit."""
+        """How long each frame is shown, in the same unit."""
         following = [*self.times[1:], self.end]
         return [after - time for time, after in zip(self.times, following, strict=True)]
 
     @property
     def seconds(self) -> float:
-        """From the first frame to the end."""
+        """Seconds from the first frame to the end."""
         return float((self.end - self.times[0]) * self.unit)
 
     @property
     def rate(self) -> Fraction:
-        """Frames a second, on average."""
+        """Frames per second, on average."""
         return Fraction(len(self.times)) / ((self.end - self.times[0]) * self.unit)
 
 
 def open_clip(source: str | os.PathLike, rate: float | None = None) -> Clip:
-    """A clip from a file that FFmpeg reads, a folder of numbered pictures, or an animated picture.
+    """Open a file that FFmpeg can read, a folder of numbered pictures, or an animated picture.
 
     Args:
         source: its path.
-        rate: frames a second of a folder, which does not say.
+        rate: frames per second, for a folder.
 
     Raises:
-        InputError: there is no such file, or it is no clip.
+        InputError: there is no such file, or it is not a clip.
     """
     from style_transfer.video.film import Film
     from style_transfer.video.picture_series import Animation, Folder, is_picture
 
     path = expanded(source, "CLIP")
-    if os.path.isdir(path):  # noqa: PTH112 (Path's raises where a name is too long)
+    if os.path.isdir(path):  # noqa: PTH112 (that of Path raises if a name is too long)
         return Folder(path, rate)
     path = existing_file(path, "CLIP")
     return Animation(path) if is_picture(path) else Film(path)
 
 
 def refused(path: Path, reason: str = "") -> InputError:
-    """The line for a file that cannot be read as a clip."""
+    """The error for a file that cannot be read as a clip."""
     because = f" ({reason})" if reason else ""
     return InputError(
         "CLIP: expected a clip that FFmpeg reads, an animated picture, or a folder of numbered "

@@ -1,4 +1,4 @@
-"""The files of a painted clip: what is kept until it is whole, and what may be written over."""
+"""The files of a painted clip: those kept until it is complete, and those it may overwrite."""
 
 import contextlib
 import hashlib
@@ -20,8 +20,8 @@ from style_transfer.video.clip_record import ClipRecord
 from style_transfer.video.outputs import is_folder
 
 ABOUT_TEXT = """\
-Written by video.py: the frames painted so far, until the clip is whole, and its record, by which
-the program knows the clip for its own. Once you have the clip, this folder can go.
+Written by video.py: the frames painted so far, until the clip is complete, and its record, by which
+the program recognizes the clip as its own. Once you have the clip, you can delete this folder.
 """
 
 
@@ -30,19 +30,19 @@ class ClipFiles:
     """Names of all files of a clip.
 
     Attributes:
-        out: of the clip itself: a file, or a folder of pictures.
+        out: the clip itself: a file, or a folder of pictures.
     """
 
     out: Path
 
     @property
     def state(self) -> Path:
-        """The folder of what is kept."""
+        """The folder of the files that are kept."""
         return self.out.with_name(self.out.name + "_state")
 
     @property
     def preview(self) -> Path:
-        """The last frame painted, while more are to come."""
+        """The last painted frame, until the clip is complete."""
         return self.out.with_name(self.out.stem + "_preview.png")
 
     @property
@@ -57,15 +57,15 @@ class ClipFiles:
 
     @property
     def about(self) -> Path:
-        """Marks the folder as ours."""
+        """The text that marks the folder as this program's."""
         return self.state / ABOUT
 
     def frame(self, number: int) -> Path:
-        """A painted frame, by its number among those that are painted."""
+        """A painted frame, by its number among the frames to paint."""
         return self.state / f"frame_{number:06d}.png"
 
     def painted(self) -> set[int]:
-        """Numbers of the frames that are painted."""
+        """Numbers of the frames that have been painted."""
         found = set()
         with contextlib.suppress(OSError):
             for file in self.state.iterdir():
@@ -75,14 +75,14 @@ class ClipFiles:
         return found
 
     def read_record(self) -> ClipRecord | None:
-        """The record of an earlier command; None where there is none that can be read."""
+        """The record of an earlier command; None if there is none, or if it cannot be read."""
         try:
             return ClipRecord.from_json(self.record.read_bytes())
         except (OSError, ValueError):
             return None
 
     def clear(self, record: bool = True) -> None:
-        """Remove what was kept, with the record or without it; nobody else's files."""
+        """Remove this program's kept files, with or without the record, and nobody else's."""
         ours = [self.filters, *map(self.frame, sorted(self.painted()))]
         ours += [self.record] if record else []
         for file in ours:
@@ -92,7 +92,7 @@ class ClipFiles:
 
 
 def write_frame(path: Path, pixels: np.ndarray) -> None:
-    """Write a frame, uint8 (H, W, 3), as a PNG file, without loss, whole or not at all."""
+    """Write a frame, uint8 (H, W, 3), as a lossless PNG file, whole or not at all."""
     write_whole(path, lambda file: Image.fromarray(pixels).save(file, "PNG", compress_level=3))
 
 
@@ -114,17 +114,17 @@ def read_frame(path: Path) -> np.ndarray:
 
 @contextmanager
 def locked(files: ClipFiles) -> Iterator[None]:
-    """Keep other processes off a clip. Folders are made as needed.
+    """Keep other processes away from a clip. Makes folders as needed.
 
     Raises:
-        InputError: another process paints there, or nothing can be written.
+        InputError: another process is painting there, or nothing can be written.
     """
     with locked_state(files.state, ABOUT_TEXT, "OUT", files.out, "video.py"):
         yield
 
 
 def check_apart(files: ClipFiles, inputs: list[tuple[str, Path]]) -> None:
-    """InputError where a file to be written is an input, or in a folder that is one."""
+    """Raise InputError if a file to write is an input, or in a folder that is one."""
     for argument, path in inputs:
         for own in (files.out, files.preview, files.state):
             inside = path.is_dir() and own.absolute().is_relative_to(path.absolute())
@@ -136,15 +136,15 @@ def check_apart(files: ClipFiles, inputs: list[tuple[str, Path]]) -> None:
 
 
 def check_free(files: ClipFiles, record: ClipRecord | None, overwrite: bool) -> None:
-    """Refuse an OUT where something lies that is not this program's, or that may not go.
+    """Refuse an OUT that would replace somebody else's file, or an earlier clip that must stay.
 
     Args:
-        files: of the clip.
-        record: of an earlier command, or None.
-        overwrite: whether an earlier clip may go.
+        files: the clip's files.
+        record: an earlier command's record, or None.
+        overwrite: whether an earlier clip may be replaced.
 
     Raises:
-        InputError: naming the file in the way.
+        InputError: a file is in the way; the message names it.
     """
     received = f"Received: {str(files.out)!r}"
     if files.state.exists() and not _is_ours(files):
@@ -174,7 +174,7 @@ def _is_ours(files: ClipFiles) -> bool:
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's files and their names; empty where there is none."""
+    """SHA-256 of a file, or of a folder's files and their names; empty if there is none."""
     try:
         if not path.is_dir():
             return sha256_of_file(path)

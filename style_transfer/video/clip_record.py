@@ -1,4 +1,4 @@
-"""The record of a painted clip: what was asked for, what was read, and how far it is."""
+"""The record of a painted clip: its choices, its inputs, and its progress."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -16,29 +16,29 @@ PROGRAM, VERSION = "video.py", 1
 
 @dataclass
 class ClipRecord:
-    """What a painted clip is; `OUT_state/record.json` holds it.
+    """The complete description of a painted clip, as `OUT_state/record.json` holds it.
 
     Attributes:
         preset: a key of `presets.PRESETS`.
-        settings: all choices of the script.
-        choices: those of the clip.
-        clip: the file; of a folder, the SHA-256 is that of its files' names and digests.
+        settings: the fields of `Settings`.
+        choices: the clip's own choices.
+        clip: the file; for a folder, the SHA-256 is that of its files' names and digests.
         styles: the style pictures, or a style network.
-        rows: of the painted frames.
-        columns: likewise.
+        rows: rows of the painted frames.
+        columns: columns of the painted frames.
         unit: seconds in one step of the times, numerator and denominator.
         numbers: which of the clip's frames are painted.
         times: when each of them is shown.
         end: when the last one ends.
-        cuts: which of them begin a scene.
-        origin: when the first is shown by the clip's own clock, as `unit`, in seconds.
+        cuts: which of them start a scene.
+        origin: when the first is shown on the clip's own clock, in seconds, as for `unit`.
         filters: where they came from; None with a style network.
-        precision: of the network.
-        versions: of libraries and processor, each time that the command began or went on.
-        remarks: lines said about the inputs.
-        replaces: SHA-256 of an earlier clip at OUT, which this one is to replace; empty: none.
-        crf: of the clip written; None: its format's own.
-        out_sha256: of the clip written; empty until it is whole.
+        precision: the network's precision.
+        versions: versions of libraries, and the processor, for each start of the command.
+        remarks: lines for the user about the inputs.
+        replaces: SHA-256 of an earlier clip at OUT that this one will replace; empty: none.
+        crf: the written clip's quality; None: its format's default.
+        out_sha256: SHA-256 of the written clip; empty until it is complete.
     """
 
     preset: str
@@ -82,7 +82,7 @@ class ClipRecord:
         """The inverse of `to_json`.
 
         Raises:
-            ValueError: not a record, damaged, or of a version that this program does not know.
+            ValueError: the text is not a record, is damaged, or has an unknown version.
         """
         content = unsealed(text)
         if content.pop("program", None) != PROGRAM:
@@ -95,7 +95,7 @@ class ClipRecord:
 
 
 def fields_of(found: Survey) -> dict:
-    """What a survey found, as fields of a `ClipRecord`."""
+    """The results of a survey, as fields of a `ClipRecord`."""
     unit, origin = found.timing.unit, found.origin
     return {
         "unit": [unit.numerator, unit.denominator],
@@ -108,7 +108,7 @@ def fields_of(found: Survey) -> dict:
 
 
 def _check(record: ClipRecord) -> None:
-    """ValueError where a record's parts contradict each other."""
+    """Raise ValueError if a record's parts contradict each other."""
     frames = len(record.numbers)
     increasing = all(
         one < other
@@ -124,4 +124,4 @@ def _check(record: ClipRecord) -> None:
         and min(*record.unit, record.origin[1], record.rows, record.columns) > 0
     )
     if not is_right:
-        raise ValueError("its parts do not belong together")
+        raise ValueError("its parts do not match")

@@ -1,29 +1,29 @@
-"""Which pixels of a frame are seen in an earlier one too.
+"""Finds the pixels of a frame that are also visible in an earlier one.
 
-Ruder, Dosovitskiy and Brox, arXiv 1604.08610, section 4.2 and 4.3, after Sundaram, Brox and
-Keutzer, ECCV 2010. In the formulas w is the flow from the earlier frame to this one, ŵ that from
-this one back, and w̃(x) = w(x + ŵ(x)).
+Ruder, Dosovitskiy and Brox, arXiv 1604.08610, sections 4.2 and 4.3, after Sundaram, Brox and
+Keutzer, ECCV 2010. In the formulas, w is the flow from the earlier frame to this one, ŵ the flow
+back, and w̃(x) = w(x + ŵ(x)).
 """
 
 import numpy as np
 
 from style_transfer.video.flow import Flow, moved, places
 
-# The paper gives up all pixels at the edges of motion. Where the frames agree there, to this mean
-# absolute difference of their values, 0..255, around a pixel, this program does not: of a disk that
-# moves over a photograph (benchmarks/flicker.py), 4.7 % of the visible pixels were given up, now
-# 1.8 %; the share of hidden ones taken for visible stays at 6 %.
+# The paper gives up all pixels at the edges of motion. This program keeps those around which the
+# frames agree up to this mean absolute difference of values 0..255. For a disk that moves over a
+# photograph (benchmarks/flicker.py), 4.7 % of the visible pixels were given up, and now 1.8 %; the
+# share of hidden pixels taken for visible stays at 6 %.
 AGREES = 4.0
 
 
 def visible(back: Flow, forth: Flow, apart: np.ndarray | None = None) -> np.ndarray:
-    """Where a frame shows what an earlier one showed, c of eq. 7.
+    """Where a frame shows the same as an earlier one, c of eq. 7.
 
     Args:
         back: ŵ, (H, W, 2).
         forth: w, (H, W, 2).
-        apart: how much the frame differs from the earlier one, moved; see `flow.mismatch`. None: at
-            the edges of motion no pixel counts as visible, as in the paper.
+        apart: difference between the frame and the earlier one, warped; see `flow.mismatch`. None:
+            no pixel at the edges of motion counts as visible, as in the paper.
 
     Returns:
         float32 (H, W): 0 where the pixel was hidden or outside of the earlier frame, and at the
@@ -55,12 +55,12 @@ def outside(back: Flow) -> np.ndarray:
 
 
 def long_term(seen: list[np.ndarray]) -> list[np.ndarray]:
-    """What each of several earlier frames is for: the pixels that no later one of them shows.
+    """The pixels for which each earlier frame is used: those that no later one of them shows.
 
     c_long of eq. 9: max(c^(i−j) − Σ c^(i−k) over the frames k between, 0).
 
     Args:
-        seen: c of each earlier frame, (H, W), the latest frame first.
+        seen: c of each earlier frame, (H, W), latest frame first.
     """
     left, taken = [], np.zeros_like(seen[0])
     for c in seen:

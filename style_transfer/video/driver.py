@@ -1,4 +1,4 @@
-"""Paints a clip: its scenes go to workers, its frames are kept, and at the end written as one."""
+"""Paints a clip: hands its scenes to workers, keeps its frames, and finally writes it."""
 
 import importlib.util
 from collections.abc import Callable, Iterator
@@ -47,14 +47,14 @@ from style_transfer.video.sound import Sound
 
 @dataclass(frozen=True)
 class Crew:
-    """Who paints, and who hears of it.
+    """The processes that paint, and the listener.
 
     Attributes:
-        script: the functions of the top level that paint.
+        script: the top-level functions that paint.
         workers: how many; None chooses.
-        address: of a Ray cluster, or None.
+        address: the address of a Ray cluster, or None.
         quiet: print nothing.
-        on_event: told of all events where frames are painted in this process; may raise StopRun.
+        on_event: called with all events of frames painted in this process; may raise StopRun.
     """
 
     script: Script
@@ -67,11 +67,11 @@ class Crew:
 def paint_clip(
     order: Order, crew: Crew, overwrite: bool = False, crf: int | None = None, look: bool = False
 ) -> ClipRecord:
-    """Paint what a clip lacks, and write it once it is whole.
+    """Paint the frames that a clip lacks, and write it once it is complete.
 
     Args:
-        order: what is asked for.
-        crew: who paints.
+        order: the inputs and choices.
+        crew: the processes that paint.
         overwrite: replace an earlier clip.
         crf: see `write_clip`.
         look: paint the first frame and the one after it, and estimate how long the others take.
@@ -81,7 +81,7 @@ def paint_clip(
 
     Raises:
         InputError: an input or OUT cannot be used; nothing was painted.
-        StopRun: a listener, or a signal, stopped it; the same call goes on.
+        StopRun: a listener, or a signal, stopped it; the same call continues it.
         RunStopped: a worker failed.
     """
     needed("av")
@@ -90,13 +90,13 @@ def paint_clip(
     check_apart(files, order.inputs())
     clip = open_clip(order.clip, order.choices.fps or None)
     styles = check_styles(order)
-    check_free(files, files.read_record(), overwrite=True)  # what is in the way for good
+    check_free(files, files.read_record(), overwrite=True)  # files that --overwrite keeps, too
     with locked(files):
         record, same = known_record(order, clip)
         before = digest_of(files.out)
         if record and same and before == record.out_sha256 != "":
             if record.crf == crf and not overwrite:
-                _teller(crew)(f"{files.out} is whole already; --overwrite paints it again.")
+                _teller(crew)(f"{files.out} is already complete; --overwrite paints it again.")
                 return record
             same = False
         if record is None or not same:
@@ -119,7 +119,7 @@ class Job:
     record: ClipRecord
 
     def tell(self, event: object) -> None:
-        """Tell the caller's listener of an event."""
+        """Pass an event to the caller's listener."""
         if self.crew.on_event:
             self.crew.on_event(event)
 
@@ -137,13 +137,13 @@ def _teller(crew: Crew) -> Callable:
 
 
 def _check_new(files: ClipFiles, record: ClipRecord | None, overwrite: bool) -> None:
-    """InputError where an earlier clip, or what is painted of one, is in the way."""
+    """Raise InputError if an earlier clip, or a part of one, is in the way."""
     check_free(files, record, overwrite)
     if overwrite or record is None or record.out_sha256 or not files.painted():
         return
     raise InputError(
-        "OUT: expected the settings and inputs with which it was begun, another name, or "
-        f"--overwrite. Received: {str(files.out)!r}, of which {len(files.painted())} frames are "
+        "OUT: expected the settings and inputs with which it was started, another name, or "
+        f"--overwrite. Received: {str(files.out)!r}, {len(files.painted())} frames of which were "
         "painted with others"
     )
 
@@ -166,7 +166,7 @@ def _paint(job: Job, styles: list, look: bool) -> ClipRecord:
 
 
 def _remarks(job: Job) -> list[str]:
-    """What is to be said about the clip to be written."""
+    """Lines for the user about the clip to write."""
     out, record, remarks = job.files.out, job.record, []
     form = FORMATS.get(out.suffix.lower())
     codec = _sound(job).codec if _may_sound(job) else ""
@@ -177,8 +177,8 @@ def _remarks(job: Job) -> list[str]:
         )
     if form and form.pixels == "yuv420p" and (record.rows % 2 or record.columns % 2):
         remarks.append(
-            f"OUT: {out.suffix} wants even sides: the last row or column of {record.columns} x "
-            f"{record.rows} comes twice."
+            f"OUT: {out.suffix} needs even sides: the last row or column of {record.columns} x "
+            f"{record.rows} is repeated."
         )
     scenes = len(record.cuts)
     remarks.append(
@@ -206,7 +206,7 @@ def _sound(job: Job) -> Sound:
 
 
 def _prepare_filters(job: Job, styles: list, status: Status) -> None:
-    """Filters, where an earlier command has not left them."""
+    """Make the filters, unless an earlier command has left them."""
     from style_transfer.backends import start
 
     start()
@@ -215,7 +215,7 @@ def _prepare_filters(job: Job, styles: list, status: Status) -> None:
     record, files, script = job.record, job.files, job.crew.script
     now = environment()
     if record.versions and record.versions[-1] != now and files.painted():
-        status.say("Other libraries or another processor than before: later frames may differ.")
+        status.say("The libraries or the processor have changed: later frames may differ.")
     record.versions.append(now)
     if record.filters is None or not files.filters.exists():
         wanted = fitting_frames(record)
@@ -237,7 +237,7 @@ def _painter(job: Job, luggage: Luggage | None, listener: Callable) -> Callable[
 
 
 def _listener(job: Job, status: Status) -> Callable:
-    """Moves the bar and keeps the preview while frames are painted in this process."""
+    """A listener that moves the bar and keeps the preview while this process paints frames."""
     done = job.files.painted()
     begins = set(job.record.cuts)
     left = set(range(len(job.record.numbers))) - done
@@ -264,7 +264,7 @@ def _scenes(job: Job) -> list[Scene]:
 
 
 def _look(job: Job, status: Status) -> None:
-    """Paint the first two frames, and say how long all of them take."""
+    """Paint the first two frames, and estimate the time for all of them."""
     took: dict[int, float] = {}
     listen = _listener(job, status)
 
@@ -285,7 +285,7 @@ def _look(job: Job, status: Status) -> None:
     preview = read_frame(job.files.frame(0))
     write_frame(job.files.preview, preview)
     status.say(
-        f"The first frame is {job.files.preview}; the same command without --dry_run goes on."
+        f"The first frame is {job.files.preview}; continue with the same command without --dry_run."
     )
 
 
@@ -334,7 +334,7 @@ def _luggage(job: Job) -> Luggage:
 
 
 def _write(job: Job) -> None:
-    """Write the clip from its frames; they have served and go."""
+    """Write the clip from its frames, then remove them."""
     record, files = job.record, job.files
     sound = None
     if _may_sound(job):
@@ -343,7 +343,7 @@ def _write(job: Job) -> None:
         sound = found if form and found.codec in form.sound else None
 
     def known(unfinished: Path) -> None:
-        # Before the clip is in its place: whenever the program is killed, it knows its own file.
+        # Before the clip is moved into place, so that the program recognizes it even after a kill.
         record.out_sha256 = digest_of(unfinished)
         save(record, files)
 
@@ -352,7 +352,7 @@ def _write(job: Job) -> None:
 
 
 def _rendered(job: Job) -> Iterator[np.ndarray]:
-    """The painted frames as they are written, uint8 (H, W, 3)."""
+    """The painted frames as they will be written, uint8 (H, W, 3)."""
     record, script = job.record, job.crew.script
     painted = (read_frame(job.files.frame(number)) for number in range(len(record.numbers)))
     if record.settings.preserve_color != "luminance" or record.filters is None:

@@ -1,4 +1,4 @@
-"""Clips in files that FFmpeg reads, through PyAV."""
+"""Reads clips from files that FFmpeg can read, through PyAV."""
 
 import struct
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from style_transfer.srgb import one_line
 from style_transfer.video.clip import Shown, refused
 from style_transfer.video.needs import needed
 
-# ITU-T H.273, table 4, matrix coefficients, as FFmpeg's swscale takes them; 5 is BT.601.
+# ITU-T H.273, table 4, matrix coefficients, as FFmpeg's swscale expects them; 5 is BT.601.
 BT709, BT601 = 1, 5
 MATRICES = {1: BT709, 4: 4, 5: BT601, 6: BT601, 7: 7, 9: 9, 10: 9}
 LIMITED, FULL = 1, 2  # FFmpeg's color ranges
 HDR = {16: "PQ", 18: "HLG"}  # H.273, table 3, transfer characteristics
-# A clip that does not name its matrix has BT.709 from these sizes on, as players take it.
+# Players assume BT.709 from these sizes up if a clip does not name its matrix.
 HIGH_DEFINITION = {"width": 1280, "height": 577}
-# How a picture lies, by the signs of its display matrix: x' = a·x + c·y, y' = b·x + d·y.
+# A picture's orientation by the signs of its display matrix: x' = a·x + c·y, y' = b·x + d·y.
 UPRIGHT = {
     (0, 1, -1, 0): Image.Transpose.ROTATE_270,
     (-1, 0, 0, -1): Image.Transpose.ROTATE_180,
@@ -32,11 +32,11 @@ UPRIGHT = {
     (0, 1, 1, 0): Image.Transpose.TRANSPOSE,
     (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
 }
-MOST_FAULTS = 10_000  # in one file, before the rest of it is left
+MOST_FAULTS = 10_000  # in one file before the rest of it is skipped
 
 
 class Film:
-    """A clip in a file with a stream of video; see `Clip`.
+    """A clip in a file with a video stream; see `Clip`.
 
     Raises:
         InputError: FFmpeg finds no video in it.
@@ -57,23 +57,24 @@ class Film:
         last = None
         with open_film(self.path) as container:
             stream = video_stream(container, self.path)
-            stream.thread_type = "NONE"  # the same frames every time, of damaged files too
+            stream.thread_type = "NONE"  # gives the same frames every time, even of damaged files
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
             step = max(1, round(1 / (rate * self.unit)))
             aspect = stream.sample_aspect_ratio or Fraction(1)
             for frame in self._decoded(container, stream):
                 time = frame.pts if frame.pts is not None else frame.dts
                 if time is None or (last is not None and time <= last):
-                    time = 0 if last is None else last + step  # without times, or wrong ones
+                    time = 0 if last is None else last + step  # the time is missing or wrong
                 last = time
                 yield Shown(time, frame.duration or step, partial(self._image, frame, aspect))
         if last is None:
             raise refused(self.path, "no frame of it can be decoded")
 
     def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
-        """Frames as FFmpeg decodes them; damaged ones are left out, with a remark.
+        """Frames as FFmpeg decodes them; leaves out damaged ones, with a remark.
 
-        So are those before the first key frame, of which some decoders make gray ghosts.
+        Also leaves out frames before the first key frame, which some decoders turn into gray
+        ghosts.
         """
         faults, packets, begun, early = 0, container.demux(stream), False, False
         while faults < MOST_FAULTS:
@@ -94,18 +95,18 @@ class Film:
             yield from whole
         if early:
             self._remark(
-                f"CLIP: {str(self.path)!r} does not begin with a key frame: what comes before its "
+                f"CLIP: {str(self.path)!r} does not start with a key frame: everything before its "
                 "first one is left out."
             )
         if faults:
-            self._remark(f"CLIP: {str(self.path)!r} is damaged: what cannot be read is left out.")
+            self._remark(f"CLIP: {str(self.path)!r} is damaged: unreadable frames are left out.")
 
     def _remark(self, line: str) -> None:
         if line not in self.remarks:
             self.remarks.append(line)
 
     def _image(self, frame: Any, aspect: Fraction) -> Image.Image:
-        """A frame upright, with square pixels."""
+        """A frame turned upright, with square pixels."""
         if min(frame.width, frame.height) < SMALLEST_SIDE:
             raise InputError(
                 f"CLIP: expected frames of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels. "
@@ -113,8 +114,8 @@ class Film:
             )
         if frame.color_trc in HDR:
             self._remark(
-                f"CLIP: {str(self.path)!r} is HDR ({HDR[frame.color_trc]}), read as it is: its "
-                "colors look dull. Convert it to SDR first."
+                f"CLIP: {str(self.path)!r} is HDR ({HDR[frame.color_trc]}) and is read without "
+                "conversion, so its colors look dull. Convert it to SDR first."
             )
         image = rgb_image(frame)
         if aspect != 1:
@@ -125,7 +126,7 @@ class Film:
 
 
 def open_film(path: Path) -> Any:
-    """The file, opened by PyAV.
+    """Open the file with PyAV.
 
     Raises:
         InputError: FFmpeg cannot read it.
@@ -138,7 +139,7 @@ def open_film(path: Path) -> Any:
 
 
 def video_stream(container: Any, path: Path) -> Any:
-    """The first stream of moving pictures: not the cover of a record.
+    """The first stream of moving pictures (not an audio file's cover).
 
     Raises:
         InputError: there is none.
@@ -151,7 +152,7 @@ def video_stream(container: Any, path: Path) -> Any:
 
 
 def matrix_of(frame: Any) -> int:
-    """The matrix between a frame's Y'CbCr and RGB, as swscale takes it."""
+    """The matrix between a frame's Y'CbCr and RGB, as swscale expects it."""
     known = MATRICES.get(int(frame.colorspace))
     if known is not None:
         return known
@@ -160,9 +161,9 @@ def matrix_of(frame: Any) -> int:
 
 
 def rgb_image(frame: Any) -> Image.Image:
-    """A decoded frame as a picture of mode RGB, 8 bits; what is transparent lies on white."""
+    """A decoded frame as a picture of mode RGB, 8 bits; blends transparent parts with white."""
     flags = needed("av").video.reformatter.Interpolation
-    # Colors at every pixel, and exact roundings: by default swscale halves their columns.
+    # Colors at every pixel, and exact rounding: by default swscale halves the colors' columns.
     exact = flags.BICUBIC | flags.FULL_CHR_H_INT | flags.FULL_CHR_H_INP | flags.ACCURATE_RND
     see_through = any(component.is_alpha for component in frame.format.components)
     options: dict[str, Any] = {"interpolation": exact}
@@ -170,7 +171,7 @@ def rgb_image(frame: Any) -> Image.Image:
         full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
         options |= {
             "src_colorspace": matrix_of(frame),
-            "dst_colorspace": BT709,  # of RGB, where it says nothing
+            "dst_colorspace": BT709,  # has no effect on RGB
             "src_color_range": FULL if full else LIMITED,
             "dst_color_range": FULL,
         }
@@ -184,7 +185,7 @@ def rgb_image(frame: Any) -> Image.Image:
 
 
 def upright(frame: Any) -> Image.Transpose | None:
-    """What turns a frame upright, by the display matrix that cameras write."""
+    """The transposition that turns a frame upright, by the display matrix that cameras write."""
     for data in frame.side_data:
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d, *_ = struct.unpack("<9i", bytes(data)[:36])

@@ -1,4 +1,4 @@
-"""Optical flow: where each pixel of a frame was in another one; and pictures moved along it."""
+"""Optical flow: where each pixel of a frame is in another one; and warping along it."""
 
 import itertools
 from collections.abc import Callable
@@ -11,22 +11,23 @@ Flow = (
     np.ndarray
 )  # float32 (H, W, 2): columns and rows from a pixel to its place in the other frame
 
-# A neighbor's flow, so many pixels away, is taken over if `mismatch` falls to this share, and by
-# this much.
+# The flow of a neighbor that many pixels away is taken over if `mismatch` falls to this share, and
+# by at least this much.
 NEIGHBORS = (3, 6, 9)
 CLEARLY, LEAST = 0.7, 2.0
 
 
 def make_flow() -> Callable[[np.ndarray, np.ndarray], Flow]:
-    """Dense inverse search (Kroeger et al., arXiv 1603.03590) of OpenCV.
+    """OpenCV's dense inverse search (Kroeger et al., arXiv 1603.03590).
 
     Returns:
-        A function of two frames, uint8 (H, W, 3), RGB, to the flow from the first to the second.
+        A function that takes two frames, uint8 (H, W, 3), RGB, and returns the flow from the first
+        to the second.
     """
     cv2 = needed("cv2")
-    cv2.setNumThreads(1)  # its result depends on their number
+    cv2.setNumThreads(1)  # the result depends on the number of threads
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    search.setFinestScale(0)  # at every pixel: frames are small, and painting them takes longer
+    search.setFinestScale(0)  # every pixel: frames are small, and painting them takes longer
 
     def flow(one: np.ndarray, other: np.ndarray) -> Flow:
         gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (one, other)]
@@ -36,14 +37,14 @@ def make_flow() -> Callable[[np.ndarray, np.ndarray], Flow]:
 
 
 def sharpened(flow: Flow, one: np.ndarray, other: np.ndarray) -> Flow:
-    """A flow whose edges of motion lie where things end.
+    """Align a flow's edges of motion with the edges of objects.
 
-    The search smooths its flow, so that around a thing that moves a ring of several pixels follows
-    neither motion, and would count as hidden. Each pixel may take over the flow of a neighbor if
-    with it the frames agree clearly better (propagation, as in PatchMatch, Barnes et al., 2009).
+    The search smooths its flow, so a ring of several pixels around a moving object follows neither
+    motion and would count as hidden. Each pixel may take over the flow of a neighbor if the frames
+    agree clearly better with it (propagation, as in PatchMatch, Barnes et al., 2009).
 
     Args:
-        flow: from `one` to `other`.
+        flow: the flow from `one` to `other`.
         one: uint8 (H, W, 3).
         other: likewise.
     """
@@ -62,20 +63,20 @@ def sharpened(flow: Flow, one: np.ndarray, other: np.ndarray) -> Flow:
 
 
 def mismatch(flow: Flow, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Mean absolute difference of `one` and `other`, moved, around each pixel; float32 (H, W)."""
+    """Mean absolute difference of `one` and warped `other` around each pixel; float32 (H, W)."""
     apart = np.abs(one - moved(other.astype(np.float32), flow)).mean(axis=-1)
     return needed("cv2").blur(apart, (3, 3), borderType=needed("cv2").BORDER_REPLICATE)
 
 
 def moved(image: np.ndarray, flow: Flow) -> np.ndarray:
-    """An image, looked up where a flow leads; bicubic, its edge repeated beyond it.
+    """Warp an image along a flow; bicubic, with its edge repeated beyond it.
 
     Args:
         image: float32 (H, W, C), or (H, W).
-        flow: from the frame wanted to the one that `image` belongs to, (H, W, 2).
+        flow: the flow from the frame wanted to the one to which `image` belongs, (H, W, 2).
 
     Returns:
-        float32, of the shape of `image`.
+        float32, in the shape of `image`.
     """
     cv2 = needed("cv2")
     at = places(flow)

@@ -1,4 +1,4 @@
-"""What a frame takes over from earlier painted ones."""
+"""The paint that a frame takes over from earlier painted ones."""
 
 from collections import deque
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 from style_transfer.video.consistency import long_term, visible
 from style_transfer.video.flow import make_flow, mismatch, moved
 
-# How many frames back long-term consistency looks (Ruder et al., section 5).
+# Distances of the earlier frames used for long-term consistency (Ruder et al., section 5).
 LONG_TERM = (1, 10, 20, 40)
 
 
@@ -20,11 +20,11 @@ class Painted(NamedTuple):
 
 
 class TakenOver(NamedTuple):
-    """What earlier painted frames say about a frame.
+    """The paint of earlier frames, warped to a frame.
 
     Attributes:
-        earlier: ω, as it would look if all were visible, float32 (H, W, 3), RGB.
-        seen: c, where it is, 0 to 1, float32 (H, W, 1).
+        earlier: ω, the frame as it would look if everything were visible, float32 (H, W, 3), RGB.
+        seen: c, where it is visible, 0 to 1, float32 (H, W, 1).
     """
 
     earlier: np.ndarray
@@ -35,7 +35,7 @@ class Motion:
     """Carries painted frames along the motion of a clip.
 
     Args:
-        far: look at earlier frames, too, than the one before; see `LONG_TERM`.
+        far: use more than the previous frame; see `LONG_TERM`.
     """
 
     def __init__(self, far: bool = False):
@@ -44,15 +44,15 @@ class Motion:
         self._before: deque[Painted] = deque(maxlen=self._distances[-1])
 
     def clear(self) -> None:
-        """A scene begins: nothing is taken over."""
+        """Start a scene: nothing is taken over."""
         self._before.clear()
 
     def add(self, frame: np.ndarray, painted: np.ndarray) -> None:
-        """A frame is done."""
+        """Add a finished frame."""
         self._before.append(Painted(frame, painted))
 
     def taken_over(self, frame: np.ndarray) -> TakenOver | None:
-        """What the frames that are done say about the next one; None where none is."""
+        """The paint that the next frame takes over; None if there is no earlier frame."""
         if not self._before:
             return None
         there, seen = [], []
@@ -62,7 +62,7 @@ class Motion:
                 back, forth = self._flow(frame, before.frame), self._flow(before.frame, frame)
                 there.append(moved(before.painted.astype(np.float32), back))
                 seen.append(visible(back, forth, mismatch(back, frame, before.frame)))
-        # Each pixel belongs to one of them: the sum of their losses is the loss of their mean.
+        # Each pixel belongs to one of them, so the sum of their losses is the loss of their mean.
         shares = np.stack(long_term(seen))[..., None]  # (J, H, W, 1)
         total = shares.sum(axis=0)
         mean = (shares * np.stack(there)).sum(axis=0) / np.maximum(total, 1)

@@ -1,4 +1,4 @@
-"""What a clip is painted from: its inputs checked, its record begun or found, its filters made."""
+"""Prepares a clip: checks its inputs, starts or finds its record, makes its filters."""
 
 import dataclasses
 from collections.abc import Callable
@@ -30,15 +30,15 @@ NETWORK = ".keras"  # ending of a style network's file
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked for.
+    """The inputs and choices of a command.
 
     Attributes:
-        clip: path.
+        clip: path of the clip.
         styles: paths of paintings, or of one style network.
-        out: path.
+        out: path of the clip to write.
         preset: a key of `presets.PRESETS`.
-        settings: of the script.
-        choices: of the clip.
+        settings: the fields of `Settings`.
+        choices: the clip's own choices.
     """
 
     clip: str
@@ -59,7 +59,7 @@ class Order:
         return ClipFiles(self.out)
 
     def inputs(self) -> list[tuple[str, Path]]:
-        """All files and folders that are read, with the argument that names each."""
+        """All files and folders that are read, each with its argument."""
         named = [("CLIP", Path(self.clip)), *(("STYLE", Path(style)) for style in self.styles)]
         if Path(self.settings.weights).suffix:
             named.append(("--weights", Path(self.settings.weights)))
@@ -67,7 +67,7 @@ class Order:
 
 
 def check_styles(order: Order) -> list[Picture]:
-    """The style pictures, read; none of a style network.
+    """Read the style pictures; none with a style network.
 
     Raises:
         InputError: one cannot be used, or a style network is not the only style.
@@ -87,7 +87,7 @@ def check_styles(order: Order) -> list[Picture]:
 
 
 def known_record(order: Order, clip: Clip) -> tuple[ClipRecord | None, bool]:
-    """The record of an earlier command, and whether it was the same one."""
+    """The record of an earlier command, and whether it was the same command."""
     record = order.files.read_record()
     if record is None:
         return None, False
@@ -101,7 +101,7 @@ def known_record(order: Order, clip: Clip) -> tuple[ClipRecord | None, bool]:
 
 
 def digest_of_clip(clip: Clip) -> str:
-    """SHA-256 of a clip's file, or of all pictures of a folder."""
+    """SHA-256 of a clip's file, or of all pictures in a folder."""
     files = clip.files()
     return digest_of_files(files) if isinstance(clip, Folder) else sha256_of_file(files[0])
 
@@ -112,7 +112,7 @@ def digests_of(paths: list[str]) -> list[str]:
 
 
 def new_record(order: Order, clip: Clip, say: Callable) -> ClipRecord:
-    """The record of a clip that begins: all its frames are looked at once.
+    """The record of a new clip, after a look at all of its frames.
 
     Raises:
         InputError: the clip cannot be read, or its frames would be too small for the network.
@@ -148,13 +148,13 @@ def make_filters(
     """Load or fit the filters of all frames, once for the clip, and keep them with it.
 
     Args:
-        record: learns where they came from.
-        files: of the clip.
-        images: that filters may be fitted to, float32 (1, H, W, 3), BGR minus mean.
-        say: told a line where others are used than were asked for.
+        record: the record, into which their origin is entered.
+        files: the clip's files.
+        images: images to which filters may be fitted, float32 (1, H, W, 3), BGR minus mean.
+        say: called with a line if other filters are used than were asked for.
 
     Raises:
-        InputError: they cannot be had.
+        InputError: they cannot be loaded.
     """
     from style_transfer.filters import load_filters
     from style_transfer.filters.normalized import normalized_filters
@@ -169,7 +169,7 @@ def make_filters(
     record.precision = settings.precision
     if settings.precision == "auto":
         record.precision = processor_precision()
-    plain: Any = dataclasses.replace(filters, convention="caffe")  # the record has the real one
+    plain: Any = dataclasses.replace(filters, convention="caffe")  # the record keeps the real one
     write_whole(files.filters, lambda file: write_filters(plain, file))
 
 
@@ -179,13 +179,13 @@ def save(record: ClipRecord, files: ClipFiles) -> None:
 
 
 def fitting_frames(record: ClipRecord, most: int = 3) -> list[int]:
-    """Frames that filters are fitted to: the first of the longest scenes, in their order."""
+    """The frames to which filters are fitted: the first of the longest scenes, in order."""
     scenes = sorted(record.scenes(), key=len, reverse=True)[:most]
     return sorted(scene.start for scene in scenes)
 
 
 def mosaic(frames: list[np.ndarray]) -> Image.Image:
-    """Frames, uint8 (H, W, 3), below each other, as one picture."""
+    """Frames, uint8 (H, W, 3), stacked into one picture."""
     return Image.fromarray(np.concatenate(frames))
 
 

@@ -1,6 +1,6 @@
-"""Writing a clip: MP4, WebM, GIF, WebP, or a folder of PNG pictures.
+"""Writes a clip: MP4, WebM, GIF, WebP, or a folder of PNG pictures.
 
-Encoders run in one thread and containers carry no dates: the same frames make the same bytes.
+Encoders run in one thread, and containers have no dates, so the same frames make the same bytes.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from style_transfer.video.needs import needed
 from style_transfer.video.sound import Sound
 from style_transfer.video.webp import end_at
 
-# Called for each time that a clip's frames are gone through; uint8 (H, W, 3), RGB.
+# Called for each pass over a clip's frames; uint8 (H, W, 3), RGB.
 Frames = Callable[[], Iterable[np.ndarray]]
 
 
@@ -33,15 +33,15 @@ class Format:
     """How a kind of file is encoded.
 
     Attributes:
-        container: FFmpeg's name.
-        codec: likewise.
+        container: FFmpeg's name of the container.
+        codec: FFmpeg's name of the codec.
         pixels: FFmpeg's name of the pixel format.
         unit: seconds in one step of its times; None: any.
-        crf: quality unless --crf says otherwise; None: it has none.
-        largest_crf: that the encoder takes.
-        sound: codecs of sound that it can hold.
-        options: of the encoder.
-        container_options: of the container.
+        crf: default of --crf; None: it has no such quality.
+        largest_crf: the largest that the encoder accepts.
+        sound: sound codecs that it can hold.
+        options: the encoder's options.
+        container_options: the container's options.
     """
 
     container: str
@@ -83,17 +83,17 @@ FORMATS = {
         "bgra",
         unit=Fraction(1, 1000),
         options=(("quality", "80"), ("compression_level", "6")),
-        container_options=(("loop", "0"),),  # for ever, as GIF's are by default
+        container_options=(("loop", "0"),),  # forever, as FFmpeg's GIFs do by default
     ),
 }
-SHORTEST = {".gif": 2}  # steps a frame lasts at least: players show shorter ones for longer
+SHORTEST = {".gif": 2}  # steps of the shortest frame; players slow down shorter ones
 
 
 def output_path(out: str | os.PathLike) -> Path:
-    """Where a clip goes; a name without one of the endings is a folder of PNG pictures.
+    """The path of the clip to write; a name without an ending is a folder of PNG pictures.
 
     Raises:
-        InputError: another ending.
+        InputError: it has another ending.
     """
     path = expanded(out, "OUT")
     if path.suffix.lower() not in ("", *FORMATS):
@@ -105,7 +105,7 @@ def output_path(out: str | os.PathLike) -> Path:
 
 
 def check_crf(path: Path, crf: int | None) -> None:
-    """InputError where a clip at this path has no such quality."""
+    """Raise InputError if a clip at this path cannot have this quality."""
     form = FORMATS.get(path.suffix.lower())
     if crf is None or (form and form.crf and 0 <= crf <= form.largest_crf):
         return
@@ -130,18 +130,19 @@ def write_clip(
     sound: Sound | None = None,
     whole: Callable[[Path], object] = lambda unfinished: None,
 ) -> None:
-    """Write a clip that appears at `path` only when it is complete.
+    """Write a clip that appears at `path` only once it is complete.
 
     Args:
-        path: with one of the endings in `FORMATS`, or of a folder.
-        frames: as many as `timing` has times.
-        timing: exact in MP4; in milliseconds in WebM and WebP, in hundredths of a second in GIF.
-        crf: of H.264 or VP9; None: the format's.
+        path: a path with one of the endings in `FORMATS`, or of a folder.
+        frames: as many frames as `timing` has times.
+        timing: exact in MP4; rounded to milliseconds in WebM and WebP, to hundredths of a second in
+            GIF.
+        crf: quality of H.264 or VP9; None: the format's default.
         sound: copied into the clip; None: it is silent.
-        whole: called with the path of the complete clip before it takes its place.
+        whole: called with the path of the complete clip before it is moved to `path`.
 
     Raises:
-        OSError: the disk is full, the folder is gone, …; `path` is then as it was before.
+        OSError: the disk is full, the folder is gone, …; `path` is then unchanged.
     """
     temporary = path.with_name(path.name + TEMPORARY)
     try:
@@ -164,7 +165,7 @@ def write_clip(
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:
-    """Let a clip take its place; of an earlier folder there, the caller knows that it may go."""
+    """Move a clip into place; the caller knows that an earlier folder there may be replaced."""
     if not path.is_dir():
         temporary.replace(path)
         return
@@ -190,9 +191,9 @@ def _write_folder(folder: Path, frames: Frames) -> None:
 
 
 def _in_steps_of(unit: Fraction | None, timing: Timing, frames: Frames, shortest: int):
-    """Times in steps of `unit`, each rounded by itself, so that errors do not add up.
+    """Times in steps of `unit`, each rounded separately, so that errors do not add up.
 
-    Frames that would last less than `shortest` steps are left out.
+    Frames shorter than `shortest` steps are left out.
     """
     if unit is None:
         return timing, frames
@@ -235,7 +236,7 @@ def _write_film(
 
 @contextlib.contextmanager
 def _container(path: Path, form: Format) -> Iterator[Any]:
-    """A file that PyAV writes; its errors are the system's."""
+    """A file that PyAV writes; turns its errors into the system's."""
     av, options = needed("av"), dict(form.container_options)
     try:
         with av.open(str(path), "w", format=form.container, options=options) as container:
@@ -247,7 +248,7 @@ def _container(path: Path, form: Format) -> Iterator[Any]:
 
 
 def _plausible(rate: Fraction) -> Fraction:
-    """A rate that encoders take, which want one; times are exact without it."""
+    """A rate that encoders accept, because they require one; times are exact without it."""
     return min(max(rate, Fraction(1, 100)), Fraction(1000)).limit_denominator(1001)
 
 
@@ -257,7 +258,7 @@ def _encoded(stream: Any, frames: Iterable[Any], timing: Timing) -> Iterator[Any
 
     def timed(packets: Iterable[Any]) -> Iterator[Any]:
         for packet in packets:
-            # The encoder may have chosen a unit of its own.
+            # The encoder may have chosen its own unit.
             at = packet.pts * packet.time_base / timing.unit
             packet.duration = round(durations[round(at)] * timing.unit / packet.time_base)
             yield packet
@@ -289,15 +290,15 @@ def _frame(picture: np.ndarray, pixels: str) -> Any:
 
 
 def even(picture: np.ndarray) -> np.ndarray:
-    """A picture whose odd last row or column comes twice: 4:2:0 halves both."""
+    """Repeat an odd last row or column of a picture, because 4:2:0 halves both."""
     rows, columns = picture.shape[:2]
     return np.pad(picture, ((0, rows % 2), (0, columns % 2), (0, 0)), mode="edge")
 
 
 def _write_gif(path: Path, form: Format, frames: Frames, timing: Timing) -> None:
-    """A GIF with one palette of 256 colors, chosen from all frames, and an ordered dither.
+    """Write a GIF with one palette of 256 colors, chosen from all frames, and ordered dithering.
 
-    A dither that diffuses errors would make still parts of the picture swarm.
+    Error diffusion would make still parts of the picture flicker.
     """
     palette = _palette(frames, timing)
     with _container(path, form) as container:
@@ -309,7 +310,7 @@ def _write_gif(path: Path, form: Format, frames: Frames, timing: Timing) -> None
 
 
 def _palette(frames: Frames, timing: Timing) -> Any:
-    """The 256 colors that suit all frames best, as FFmpeg's palettegen finds them."""
+    """The best 256 colors for all frames, found by FFmpeg's palettegen."""
     graph = needed("av").filter.Graph()
     source = None
     for time, picture in zip(timing.times, frames(), strict=True):
@@ -328,7 +329,7 @@ def _palette(frames: Frames, timing: Timing) -> Any:
 
 
 def _with_palette(frames: Frames, timing: Timing, palette: Any) -> Iterator[Any]:
-    """Frames of palette colors."""
+    """Frames in the palette's colors."""
     av = needed("av")
     graph = av.filter.Graph()
     source = None

@@ -1,4 +1,4 @@
-"""Clips that are pictures: a folder of numbered ones, or an animated GIF, WebP or PNG."""
+"""Reads clips that are pictures: a folder of numbered ones, or an animated GIF, WebP or PNG."""
 
 import re
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from style_transfer.pictures import load_picture
 from style_transfer.srgb import one_line
 from style_transfer.video.clip import Shown, refused
 
-RATE = 25  # frames a second of a folder, unless --fps says otherwise
-ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # formats of Pillow that may hold several frames
+RATE = 25  # frames per second of a folder, unless --fps is given
+ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # Pillow's formats that may hold several frames
 MILLISECONDS = Fraction(1, 1000)
 SHORTEST, INSTEAD = 10, 100  # ms: browsers show frames of at most 10 ms for 100
 
@@ -26,8 +26,8 @@ class Folder:
     """A folder of numbered pictures; see `Clip`.
 
     Args:
-        path: of the folder.
-        rate: frames a second; None: `RATE`.
+        path: path of the folder.
+        rate: frames per second; None: `RATE`.
 
     Raises:
         InputError: there is no numbered picture in it.
@@ -36,12 +36,12 @@ class Folder:
     def __init__(self, path: Path, rate: float | None = None):
         self.path = path
         self.unit = 1 / Fraction(rate or RATE).limit_denominator(1001)
-        self.remarks = [] if rate else [f"CLIP: {RATE} pictures a second; --fps says otherwise."]
+        self.remarks = [] if rate else [f"CLIP: {RATE} pictures per second; --fps changes this."]
         self._files = numbered_pictures(path)
         self._size: tuple[int, int] | None = None
 
     def files(self) -> list[Path]:
-        """The pictures, by their numbers."""
+        """The pictures, in the order of their numbers."""
         return self._files
 
     def frames(self) -> Iterator[Shown]:
@@ -61,7 +61,7 @@ class Folder:
 
 
 def numbered_pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder that have a number in their names, by the last number in it.
+    """The pictures of a folder with a number in their names, sorted by the last number.
 
     Raises:
         InputError: there is none, or the folder cannot be read.
@@ -78,7 +78,7 @@ def numbered_pictures(folder: Path) -> list[Path]:
 
 
 class Animation:
-    """An animated GIF, WebP or PNG, or a still picture, a clip of one frame; see `Clip`."""
+    """An animated GIF, WebP or PNG, or a still picture as a clip of one frame; see `Clip`."""
 
     unit = MILLISECONDS
 
@@ -103,7 +103,7 @@ class Animation:
                 try:
                     file.seek(number)
                     file.load()
-                except Exception as error:  # readers of damaged files raise nearly everything
+                except Exception as error:  # damaged files raise almost every kind of exception
                     if not number:
                         raise refused(self.path, one_line(error)) from None
                     self.remarks = [
@@ -118,7 +118,7 @@ class Animation:
 
 
 def on_white(file: Image.Image) -> Image.Image:
-    """A frame, mode RGB; what is transparent lies on white."""
+    """A frame, mode RGB, with transparent parts on white."""
     picture: Any = file.convert("RGBA")
     image = Image.new("RGB", picture.size, "white")
     image.paste(picture, mask=picture.getchannel("A"))
@@ -126,7 +126,7 @@ def on_white(file: Image.Image) -> Image.Image:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is read as a picture, by its content; films go to FFmpeg."""
+    """Whether a file is read as a picture, by its content; FFmpeg reads all others."""
     try:
         with Image.open(path) as file:
             return True if file.format in ANIMATED else file.format is not None

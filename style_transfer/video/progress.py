@@ -1,4 +1,4 @@
-"""What painting a clip tells while it goes on, and a bar or lines that show it."""
+"""The progress of painting a clip: its event, and a bar or lines that show it."""
 
 import contextlib
 import shutil
@@ -12,8 +12,8 @@ from PIL import Image
 from style_transfer.console import StatusBar, duration
 from style_transfer.video.clip_files import ClipFiles
 
-POLL = 1.0  # seconds between two looks at what other processes have painted
-LINE_EVERY = 10.0  # seconds between two lines where there is no terminal
+POLL = 1.0  # seconds between two looks at the frames that other processes have painted
+LINE_EVERY = 10.0  # seconds between two lines if there is no terminal
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class FrameDone:
     """A frame is painted and kept.
 
     Attributes:
-        number: of the frame, among those that are painted, from 0.
-        begins: whether it begins a scene, and so was painted from the start.
-        seconds: that it took.
+        number: the frame's number among the frames to paint, from 0.
+        begins: whether it starts a scene, and so was painted from scratch.
+        seconds: how long it took.
         picture: makes its picture.
     """
 
@@ -34,11 +34,11 @@ class FrameDone:
 
 
 class Pace:
-    """How long frames take, and those that are left will.
+    """How long frames take, and how long the remaining ones will.
 
     Args:
-        begins: how many frames that begin a scene are left.
-        others: how many others.
+        begins: the number of remaining frames that start a scene.
+        others: the number of other remaining frames.
     """
 
     def __init__(self, begins: int, others: int):
@@ -46,12 +46,12 @@ class Pace:
         self._took: dict[bool, list[float]] = {True: [], False: []}
 
     def frame_done(self, begins: bool, seconds: float) -> None:
-        """A frame took so long."""
+        """Note how long a frame took."""
         self.left[begins] -= 1
         self._took[begins].append(seconds)
 
     def seconds_left(self) -> float | None:
-        """Of this process alone; None where nothing is known yet."""
+        """Seconds left if this process paints alone; None if nothing is known yet."""
         total = 0.0
         for begins, count in self.left.items():
             took = self._took[begins] or self._took[True]
@@ -62,11 +62,11 @@ class Pace:
 
 
 class Status(StatusBar):
-    """One bar for all frames, with the time left; a line now and then where there is no terminal.
+    """One bar for all frames, with the time left; without a terminal, a line now and then.
 
     Args:
-        total: frames of the clip.
-        done: how many of them are painted already.
+        total: the number of frames to paint.
+        done: how many of them are already painted.
         quiet: print nothing.
     """
 
@@ -77,11 +77,11 @@ class Status(StatusBar):
         self._begun, self._before, self._told = time.monotonic(), done, 0.0
 
     def painted(self, count: int, seconds_left: float | None = None) -> None:
-        """So many frames are painted now.
+        """Show how many frames are painted.
 
         Args:
-            count: of all.
-            seconds_left: until all are; None: what the frames of this command took, on average.
+            count: the number of painted frames.
+            seconds_left: seconds until all are painted; None: estimated from this command's frames.
         """
         self._done = count
         now = time.monotonic()
@@ -96,11 +96,11 @@ class Status(StatusBar):
 
 
 class Watch:
-    """Shows what other processes paint, while it is open: counts their frames, keeps a preview.
+    """While open, counts the frames that other processes paint, and keeps a preview.
 
     Args:
-        files: of the clip.
-        status: is told.
+        files: the clip's files.
+        status: shows the count.
     """
 
     def __init__(self, files: ClipFiles, status: Status):

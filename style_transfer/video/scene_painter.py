@@ -1,8 +1,7 @@
-"""Paints the scenes of a clip, one after the other; lives in a process of the map in cluster.py.
+"""Paints the scenes of a clip one after another, in a process of the map in cluster.py.
 
-Where the worker sees the folder of the results, each frame is kept there as soon as it is painted.
-On a cluster's nodes a scene is painted in a temporary folder, and its frames travel back at its
-end.
+If the worker can write to the results' folder, it saves each frame there as soon as it is painted.
+A cluster's node paints a scene in a temporary folder, and sends its frames back at the end.
 """
 
 import dataclasses
@@ -30,7 +29,7 @@ from style_transfer.video.progress import FrameDone
 
 @dataclass(frozen=True)
 class Luggage:
-    """What a worker needs that cannot read this machine's files: their contents, by their names."""
+    """The contents of files, by name, for a worker that cannot read this machine's files."""
 
     clip: dict[str, bytes]
     styles: dict[str, bytes]
@@ -39,11 +38,11 @@ class Luggage:
 
 @dataclass(frozen=True)
 class Scene:
-    """Frames to be painted one after the other.
+    """Frames to paint one after another.
 
     Attributes:
-        frames: their numbers, among those that are painted.
-        limit: how many of them at most, for a look.
+        frames: their numbers among the frames to paint.
+        limit: the most of them to paint, for --dry_run.
     """
 
     frames: range
@@ -55,21 +54,21 @@ class PaintedScene:
     """A scene that is painted.
 
     Attributes:
-        pictures: PNG files by the frames' numbers; none where they are on disk already.
+        pictures: PNG files by the frames' numbers; none if they are already on disk.
     """
 
     pictures: dict[int, bytes] = field(default_factory=dict)
 
 
 class ScenePainter:
-    """Paints scenes; what they share, network and style targets, is made once.
+    """Paints scenes; makes what they share, network and style targets, only once.
 
     Args:
-        record: of the clip.
-        out: path of the clip to be written.
-        script: see there.
-        luggage: what cannot be read here; None: all can.
-        listener: told of events, in this process; may raise StopRun.
+        record: the clip's record.
+        out: path of the clip to write.
+        script: see `Script`.
+        luggage: the contents of files that cannot be read here; None: all can be read.
+        listener: called with events in this process; may raise StopRun.
     """
 
     def __init__(
@@ -135,11 +134,11 @@ class ScenePainter:
         return painted_frames(self._clip, self.record, wanted, self.script.resize)
 
     def __call__(self, scene: Scene) -> PaintedScene:
-        """Paint what a scene lacks.
+        """Paint the frames that a scene lacks.
 
         Raises:
             StopRun: the listener stopped it.
-            InputError: the clip, or a painted frame, cannot be read any more.
+            InputError: the clip, or a painted frame, can no longer be read.
         """
         done = self._files.painted()
         missing = [number for number in scene.frames if number not in done][: scene.limit]
@@ -176,8 +175,8 @@ def painted_frames(
 
     Args:
         clip: the clip.
-        record: says which of its frames are painted, and how large.
-        wanted: numbers among those that are painted; others are not looked at.
+        record: determines which of its frames are painted, and their size.
+        wanted: the numbers, among the frames to paint, of the frames to return.
         resize: `preprocessing.resize`.
 
     Yields:

@@ -1,4 +1,4 @@
-"""Where a clip cuts from one scene to another."""
+"""Finds the cuts from one scene of a clip to the next."""
 
 from collections import deque
 
@@ -7,15 +7,15 @@ from PIL import Image
 
 from style_transfer.video.flow import make_flow, moved
 
-ROWS = 72  # of the frames that are compared
-# A frame begins a scene if what the motion from the one before leaves unexplained is this much, as
-# a mean of absolute differences of gray values, 0..255, and these times as much as lately.
+ROWS = 72  # of the compared frames
+# A frame starts a scene if its difference from the previous frame, after warping, is at least this
+# (mean absolute difference of gray values 0..255), and at least this many times as large as lately.
 LEAST, TIMES = 14.0, 3.0
 LATELY = 12  # frames
 
 
 class Cuts:
-    """Finds cuts while a clip goes by; see `is_cut`."""
+    """Finds cuts, frame by frame; see `is_cut`."""
 
     def __init__(self) -> None:
         self._flow = make_flow()
@@ -23,7 +23,7 @@ class Cuts:
         self._lately: deque[float] = deque(maxlen=LATELY)
 
     def is_cut(self, image: Image.Image) -> bool:
-        """Whether the next frame begins a new scene; the first one does."""
+        """Whether the next frame starts a new scene; the first one does."""
         size = max(16, round(image.width * ROWS / image.height)), ROWS
         frame = np.asarray(image.resize(size, Image.Resampling.BOX))
         before, self._before = self._before, frame
@@ -38,6 +38,6 @@ class Cuts:
         return cut
 
     def _unexplained(self, before: np.ndarray, frame: np.ndarray) -> float:
-        """Mean absolute difference of a frame and the one before, moved; a fade counts less."""
+        """Mean absolute difference of a frame and the previous one, warped; fades count less."""
         there = moved(before.astype(np.float32), self._flow(frame, before))
         return float(np.abs(there - frame).mean())

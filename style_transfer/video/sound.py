@@ -12,10 +12,10 @@ class Sound:
     """The sound of a clip, or a part of it.
 
     Args:
-        path: of the clip.
-        origin: the time of the clip's own clock, in seconds, that becomes 0.
-        start: packets that begin before this time are left out; None: none are.
-        end: likewise, from this time on.
+        path: path of the clip.
+        origin: the time on the clip's own clock, in seconds, that becomes 0.
+        start: packets that start before this time are left out; None: none are.
+        end: packets that start at this time or later are left out; None: none are.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Sound:
             return stream.codec_context.name if stream else ""
 
     def copied_into(self, container: Any) -> "Copy":
-        """A stream in a container that is being written, to be filled."""
+        """A new stream in a container that is being written."""
         return Copy(self, container)
 
 
@@ -49,7 +49,7 @@ class Copy:
         self._to = container.add_stream_from_template(self._from)
 
     def beside(self, packets: Iterable[Any]) -> Iterator[Any]:
-        """Packets of pictures, and those of the sound between them, in the order of their times."""
+        """Packets of pictures, with those of the sound among them, in the order of their times."""
         sounds = self._packets()
         waiting = next(sounds, None)
         try:

@@ -1,6 +1,6 @@
-"""A look at all frames of a clip before any is painted: when each is shown, and where scenes begin.
+"""Looks at all frames of a clip before any is painted: their times, and where scenes start.
 
-Only one frame is in memory.
+Only one frame is in memory at a time.
 """
 
 from dataclasses import dataclass, field
@@ -14,15 +14,15 @@ from style_transfer.video.scenes import Cuts
 
 @dataclass(frozen=True)
 class Survey:
-    """What a clip consists of.
+    """The structure of a clip.
 
     Attributes:
-        width: of a frame, in square pixels.
-        height: likewise.
-        numbers: which of the clip's frames are painted, counted from 0.
-        timing: when those are shown, from 0 on.
-        cuts: which of them begin a scene, counted among them; the first does.
-        origin: when the first of them is shown, by the clip's own clock, in seconds.
+        width: width of a frame, in square pixels.
+        height: height of a frame, likewise.
+        numbers: the numbers, from 0, of the clip's frames to paint.
+        timing: when those are shown, starting at 0.
+        cuts: which of them start a scene, counted among them; the first does.
+        origin: when the first of them is shown on the clip's own clock, in seconds.
     """
 
     width: int
@@ -37,12 +37,12 @@ def survey(clip: Clip, choices: ClipChoices, thinned: bool) -> Survey:
     """Go through a clip once.
 
     Args:
-        clip: which.
-        choices: its part, and the most frames a second.
-        thinned: whether `fps` leaves frames out; for a folder it is the rate.
+        clip: the clip.
+        choices: the part to paint, and the most frames per second.
+        thinned: whether `fps` leaves frames out; for a folder it is the rate instead.
 
     Raises:
-        InputError: nothing of it can be read, or no frame lies between start and end.
+        InputError: nothing of it can be read, or there is no frame between start and end.
     """
     start, end = choices.start_seconds or 0, choices.end_seconds
     rate = Fraction(choices.fps).limit_denominator(1001) if choices.fps and thinned else None

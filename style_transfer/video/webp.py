@@ -1,4 +1,4 @@
-"""How long an animated WebP shows its last picture, which libwebp does not let FFmpeg say."""
+"""Sets how long an animated WebP shows its last picture, which libwebp does not let FFmpeg do."""
 
 import struct
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ LONGEST = (1 << 24) - 1  # ms; three bytes
 
 
 def end_at(path: Path, milliseconds: int) -> None:
-    """Let an animation end at a time; a still picture stays as it is.
+    """Make an animation end at a given time; a still picture stays as it is.
 
-    libwebp's encoder gives the last picture the mean of the others' durations. In the file, that is
-    one number (WebP container specification, chunk `ANMF`, frame duration).
+    libwebp's encoder gives the last picture the mean of the others' durations. In the file, that
+    duration is one number (WebP container specification, chunk `ANMF`, frame duration).
 
     Args:
-        path: of a WebP file, which is changed.
-        milliseconds: from the first picture on.
+        path: path of a WebP file, which is changed.
+        milliseconds: when it ends, counted from the first picture.
     """
     with path.open("rb+") as file:
         places = list(_durations(file))
@@ -32,7 +32,7 @@ def end_at(path: Path, milliseconds: int) -> None:
 
 
 def _durations(file: BinaryIO) -> Iterator[int]:
-    """Where in the file the pictures' durations are."""
+    """The places in the file of the pictures' durations."""
     place = 12  # after RIFF, its size, WEBP
     while True:
         file.seek(place)
