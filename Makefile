@@ -13,7 +13,7 @@ SLOW = resume faults backend_command script script_choices script_original scrip
 # Of the page; and of pictures, with the Pillow that Gradio wants.
 PAGE = tests/test_studio*.py tests/test_docs_notebook.py tests/test_pictures*.py tests/test_preprocessing.py tests/test_masks.py
 
-.PHONY: help demo test test-fast test-backends test-studio studio lint format bench clean
+.PHONY: help demo test test-fast test-backends test-studio test-video studio lint format bench clean
 
 help:  # this list
 	@grep -E '^[a-z-]+:.*  # ' Makefile | sed -E 's/^([a-z-]+):.*  # /make \1\t/' | expand -t 20
@@ -38,6 +38,9 @@ studio: .venv-studio/ready  # the page to paint on
 test-studio: .venv-studio/ready-dev  # the page's tests, in Chromium where there is one
 	.ci/browser .venv-studio
 	NST_AXE=.venv-studio/node_modules/axe-core/axe.min.js .venv-studio/bin/python $(PYTEST) 2 -rs $(PAGE)
+
+test-video: .venv-video/ready  # the tests of clips, with PyAV and OpenCV
+	.venv-video/bin/python $(PYTEST) 0 -rs tests/test_video*.py
 
 lint: .venv/ready-dev  # formatting, lint and types
 	$(BIN)/ruff format --check .
@@ -72,6 +75,13 @@ bench: .venv/ready-dev  # speed and memory, quickly
 	$(@D)/bin/python -m pip install --quiet $(PACKAGE)
 	touch $@
 
+.venv-video/ready: requirements-video.txt .venv/ready-dev
+	test -x $(@D)/bin/python || $(BIN)/python -m venv $(@D)
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> $$($(@D)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/shared.pth
+	$(@D)/bin/python -m pip install --quiet --requirement requirements-video.txt
+	touch $@
+
 # Gradio wants Pillow below 13, so the page has an environment of its own.
 .venv-studio/ready: requirements.txt requirements-studio.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
@@ -84,4 +94,4 @@ bench: .venv/ready-dev  # speed and memory, quickly
 	touch $@
 
 clean:  # remove environments, caches and out/
-	rm -rf .venv .venv-torch .venv-jax .venv-studio .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info out
+	rm -rf .venv .venv-torch .venv-jax .venv-studio .venv-video .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info out
