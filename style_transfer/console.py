@@ -112,7 +112,7 @@ class StatusBar:
         """A line for people, above the bar."""
         if self.bar:
             line = writable(line, sys.stdout)
-            self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self.bar.console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
         elif not self.quiet:
             say(line, sys.stdout)
 
@@ -200,7 +200,7 @@ class Console:
         line = one_line(line)
         if self.bar:
             line = writable(line, sys.stdout)
-            self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self.bar.console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
         else:
             say(line, sys.stdout)
 

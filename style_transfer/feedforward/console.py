@@ -73,6 +73,6 @@ class TrainingConsole:
     def _say(self, line: str) -> None:
         if self.bar:
             line = writable(line, sys.stdout)
-            self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self.bar.console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
         else:
             say(line, sys.stdout)
