@@ -1,4 +1,4 @@
-"""The application: Gradio's pages, our routes, and the guard around both."""
+"""The application: Gradio's pages, the studio's own routes, and the guard around both."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from style_transfer.studio.uploads import LARGEST_FILE, keep
 
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"]
 MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
-MOST_SESSIONS = 100  # pages of which Gradio remembers the form: 0.2 MB each
-OLD = 24 * 3600  # seconds after which an upload is removed; what runs need lies in inputs/
+MOST_SESSIONS = 100  # pages whose forms Gradio remembers, 0.2 MB each
+OLD = 24 * 3600  # seconds after which an upload is removed; files that runs need are in inputs/
 
 
 def make_app(
@@ -35,11 +35,11 @@ def make_app(
     """The whole application.
 
     Args:
-        places: of the studio; made already.
-        painter: carries out orders.
+        places: the studio's places, already made.
+        painter: paints runs.
         networks: paint at once.
-        at: where it will listen.
-        deepen: command that writes a picture of 16 bits.
+        at: the address where it will listen.
+        deepen: the command that writes a picture with 16 bits.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)
     empty(places.uploads)
@@ -75,12 +75,12 @@ def make_app(
 
 
 def theme() -> gr.themes.Base:
-    """Plain, with the fonts that a machine has; colors are studio.css's."""
+    """A plain theme with the machine's own fonts; colors come from studio.css."""
     return gr.themes.Base(font=FONTS, font_mono=MONO, radius_size="md", spacing_size="sm")
 
 
 def kept_samples(places: Places) -> dict[str, Path]:
-    """The samples among the studio's inputs, where runs may refer to them."""
+    """The samples, copied to the studio's inputs, where runs may refer to them."""
     found = {}
     for name, path in samples().items():
         copy = places.uploads / path.name
@@ -90,7 +90,7 @@ def kept_samples(places: Places) -> dict[str, Path]:
 
 
 def empty(folder: Path) -> None:
-    """Remove what an earlier server left of uploads."""
+    """Remove uploads that an earlier server left."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Masks painted by brush on the page: strokes of a few colors become pictures of flat colors."""
+"""Masks painted with a brush on the page: turns strokes of a few colors into flat pictures."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from style_transfer.pictures import load_picture
 from style_transfer.studio.places import Places
 from style_transfer.studio.uploads import check_limits, keep_picture
 
-COLORS = ("#c8453b", "#2f7fc1", "#3f9b57", "#d9a321")  # of the brush, a region each
-BARE = (255, 255, 255)  # what no stroke covers, a region too
-LONGEST_SIDE = 640  # pixels of the picture that is painted on
+COLORS = ("#c8453b", "#2f7fc1", "#3f9b57", "#d9a321")  # of the brush, one per region
+BARE = (255, 255, 255)  # the region that no stroke covers
+LONGEST_SIDE = 640  # pixels of the picture to paint on
 HALF = 128  # alpha from which a stroke counts
 
 
 def canvas_of(path: Path) -> Image.Image:
-    """A picture as it is painted on: small, since regions are large."""
+    """A picture to paint on: small, because regions are large."""
     image = load_picture(path).image.copy()
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     return image
@@ -31,11 +31,11 @@ def mask_of(painted: Sequence[str | Path] | None) -> Image.Image | None:
     """The mask that strokes make.
 
     Args:
-        painted: files of the layers on which the strokes are, with alpha.
+        painted: files of the layers with the strokes, with alpha.
 
     Returns:
-        A picture of flat colors: `COLORS`, and `BARE` where there is no stroke; None where there is
-        none at all.
+        A picture of flat colors: `COLORS`, and `BARE` where there is no stroke; None if there are
+        no strokes.
     """
     layers = [_layer(Path(path)) for path in painted or []]
     if not layers:
@@ -56,12 +56,12 @@ def mask_of(painted: Sequence[str | Path] | None) -> Image.Image | None:
 
 
 def keep_masks(photograph: Any, paintings: list[Any], places: Places) -> dict[str, str]:
-    """The masks of a run as choices; none where nothing was painted on the photograph.
+    """The masks of a run as choices; none if nothing was painted on the photograph.
 
     Args:
-        photograph: strokes on it, as for `mask_of`.
-        paintings: strokes on each painting; one without any is bare everywhere.
-        places: of the studio.
+        photograph: the strokes on it, as for `mask_of`.
+        paintings: the strokes on each painting; one without strokes is bare everywhere.
+        places: the studio's places.
     """
     first = mask_of(photograph)
     if first is None:
@@ -77,7 +77,7 @@ def _layer(path: Path) -> Image.Image:
     """A layer, mode RGBA.
 
     Raises:
-        InputError: no picture, or beyond the limits of uploads.
+        InputError: it is not a picture, or exceeds the limits of uploads.
     """
     check_limits(path, "regions")
     try:

@@ -16,9 +16,9 @@ PROGRAM = "python neural_style_transfer.py"
 
 
 def command_lines(places: Places, found: Found) -> list[str]:
-    """The commands, in order: the run itself, then each time that something was changed.
+    """The commands, in order: the run itself, then one for each later change.
 
-    Paths are relative to the working directory where that is shorter.
+    Paths are relative to the working directory if that is shorter.
     """
     prefix = _short(places.folder / found.run)
     history = history_of(places, found.run)
@@ -53,7 +53,7 @@ def _command(kind: str, arguments: Mapping[str, Any], prefix: str) -> str:
 
 
 def _short(path: str | Path) -> str:
-    """A path relative to the working directory, where it lies below it."""
+    """A path relative to the working directory, if it is below it."""
     text = os.fspath(path)
     try:
         relative = os.path.relpath(text)

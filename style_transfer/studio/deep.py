@@ -1,4 +1,4 @@
-"""A run's picture with 16 bits a channel, from the exact image of its last iteration."""
+"""Writes a run's picture with 16 bits per channel, from the exact image of its last iteration."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from style_transfer.studio.library import settings_of
 
 
 def write_deep(prefix: str, target: Path, make_render: Callable) -> None:
-    """Write the last iteration of a run as PNG of 16 bits a channel.
+    """Write the last iteration of a run as a PNG with 16 bits per channel.
 
     Args:
-        prefix: of the run.
-        target: file to write.
+        prefix: the run's prefix.
+        target: the file to write.
         make_render: as `neural_style_transfer.make_render`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the page asks for, as orders: begin a run, continue one, go back in one."""
+"""Turns the page's requests into orders: start a run, continue one, go back in one."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from style_transfer.studio.places import Places
 from style_transfer.studio.runner import live_path
 from style_transfer.studio.uploads import plain_name
 
-FILTER_FILES = (".h5", ".npz", ".mat", ".pth")  # that `weights` may name, in the folder
+FILTER_FILES = (".h5", ".npz", ".mat", ".pth")  # files in the folder that `weights` may name
 
 
 class Desk:
     """Takes orders; safe for several threads.
 
     Args:
-        places: of the studio.
-        painter: carries them out.
+        places: the studio's places.
+        painter: carries the orders out.
         library: knows the runs.
     """
 
@@ -52,7 +52,7 @@ class Desk:
             The run's prefix, relative to the folder.
 
         Raises:
-            InputError: a choice that cannot be used.
+            InputError: a choice cannot be used.
         """
         chosen = differing(preset, choices)
         self.check(make_settings(preset, **chosen))
@@ -71,16 +71,16 @@ class Desk:
         from_iteration: int | None = None,
         content_weight: float | None = None,
     ) -> None:
-        """Order that a run goes on.
+        """Order that a run continues.
 
         Args:
-            found: which.
-            more: iterations beyond those that it was to have.
-            from_iteration: back to this one first; None: from where it stands.
-            content_weight: from here on; None: as it is.
+            found: the run.
+            more: iterations in addition to those planned.
+            from_iteration: go back to this iteration first; None: continue where it stopped.
+            content_weight: the content weight from now on; None: unchanged.
 
         Raises:
-            InputError: there is nothing to do, or a number that cannot be.
+            InputError: there is nothing to do, or a number cannot be used.
         """
         record = found.record
         if record is None or found.held:
@@ -99,7 +99,7 @@ class Desk:
             arguments |= {"content_weight": content_weight, "overwrite": True}
         done = arguments.get("from_iteration", last) + 1
         if more:
-            # Back from the end, "more" counts from there; what was planned anyway stays planned.
+            # After going back, "more" counts from there, but never below the number planned.
             whole = done if record.status == "finished" else settings.iter
             arguments["iter"] = min(99_999, whole + more)
         if arguments.get("iter", settings.iter) <= done and record.status == "finished":
@@ -111,7 +111,7 @@ class Desk:
         """Refuse settings that name a file outside the folder.
 
         Raises:
-            InputError: naming the setting.
+            InputError: the message names the setting.
         """
         if settings.init not in INITS:
             raise InputError(
@@ -132,7 +132,7 @@ class Desk:
         return path.is_file() and path.suffix in FILTER_FILES and self.places.holds(path)
 
     def filter_files(self) -> list[str]:
-        """Files of filters that lie in the folder."""
+        """Files of filters in the folder."""
         return sorted(
             str(path)
             for path in self.places.folder.glob("*")
@@ -158,10 +158,10 @@ def _is_taken(files: RunFiles) -> bool:
 
 
 def differing(preset: str, choices: Mapping[str, Any]) -> dict[str, Any]:
-    """Those choices that the preset does not make by itself.
+    """The choices that differ from the preset's.
 
     Raises:
-        InputError: an unknown preset.
+        InputError: the preset is unknown.
     """
     made = make_settings(preset)
     return {name: value for name, value in choices.items() if value != getattr(made, name, None)}
@@ -178,12 +178,12 @@ def choices_of(settings: Settings, preset: str) -> dict[str, Any]:
 
 
 def history_path(places: Places, run: str) -> Path:
-    """Where the orders of a run are noted, for the command lines that make it again."""
+    """The file that notes a run's orders, for the command lines that make it again."""
     return live_path(places, run).with_suffix(".orders")
 
 
 def note_order(places: Places, order: Order) -> None:
-    """Add an order to its run's history; one that changes nothing is not worth a note."""
+    """Add an order to its run's history, unless it changes nothing."""
     history = [] if order.kind == "transfer" else history_of(places, order.run)
     if order.kind == "transfer" or order.arguments:
         entries = [*history, {"kind": order.kind, "arguments": order.arguments}]
@@ -191,7 +191,7 @@ def note_order(places: Places, order: Order) -> None:
 
 
 def history_of(places: Places, run: str) -> list[dict[str, Any]]:
-    """The orders that made a run so far; empty where the studio did not begin it."""
+    """The orders that made a run so far; empty if the studio did not start it."""
     try:
         return json.loads(history_path(places, run).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The form's fields for `Settings`: one for each choice, made from what settings.py says of it."""
+"""The form's fields for `Settings`: one per choice, made from its description in settings.py."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ ELSEWHERE = (
     "content_mask",
     "style_mask",
     "style_blend",
-    "large_pictures",  # uploads have limits of their own
+    "large_pictures",  # uploads have their own limits
 )
 DEFAULT = Settings()
 
 
 def settings_fields(language: str, filter_files: Sequence[str]) -> dict[str, Any]:
-    """A component for each field of `Settings` that has no place of its own; by name.
+    """A component for each field of `Settings` without its own place on the page, by name.
 
     Args:
-        language: of labels and explanations.
-        filter_files: that `weights` may name.
+        language: the language of labels and explanations.
+        filter_files: the files that `weights` may name.
     """
     groups: dict[str, list] = {}
     for item in dataclasses.fields(Settings):
@@ -66,7 +66,7 @@ def _component(item: Any, label: str, info: str, filter_files: Sequence[str]) ->
 
 
 def typed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the form gives, in the types of `Settings`; an empty number is the default."""
+    """The form's values in the types of `Settings`; an empty number means the default."""
     types = {item.name: item.type for item in dataclasses.fields(Settings)}
     found = {}
     for name, value in values.items():

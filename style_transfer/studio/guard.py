@@ -1,6 +1,7 @@
-"""What the server refuses: strangers' hosts and pages, wrong passwords, large bodies, odd paths.
+"""Refuses requests: foreign hosts and pages, wrong passwords, large bodies, odd paths.
 
-Pure ASGI, around everything else: what is refused here reaches neither Gradio nor a route of ours.
+This is pure ASGI around everything else: a refused request reaches neither Gradio nor the studio's
+own routes.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from urllib.parse import unquote, urlsplit
 from style_transfer.studio.uploads import LARGEST_FILE
 
 LARGEST_BODY = LARGEST_FILE + (1 << 16)  # bytes: a picture and its envelope
-LEAST_ROOM = 32 << 20  # bytes free on the disk, below which nothing more is taken
+LEAST_ROOM = 32 << 20  # free bytes on the disk below which nothing more is accepted
 LARGEST_MESSAGE = 32 << 20  # bytes of any other request: masks come as text
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 LONGEST_PATH = 2000  # characters
 
-# Of Gradio's routes, those that the page needs.
+# Those of Gradio's routes that the page needs.
 GRADIO = re.compile(
     r"/(en|zh)/(|config|theme\.css|favicon\.ico|manifest\.json|pwa_icon(/\d+)?|"
     r"(assets|static|svelte)/[\w./@~+-]+|"
@@ -31,7 +32,7 @@ GRADIO = re.compile(
     r"heartbeat/\w+|cancel|reset|component_server|file=.+))/?"
 )
 OURS = re.compile(r"/|/favicon\.ico|/studio/[\w./-]*")
-# Gradio's page needs inline scripts and styles, and makes functions of its components' code.
+# Gradio's page needs inline scripts and styles, and turns its components' code into functions.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -39,7 +40,7 @@ POLICY = (
     "frame-src 'none'; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
-FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"  # what people sent
+FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"  # for files from users
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -54,11 +55,11 @@ App = Callable[[Scope, Callable, Callable], Awaitable[None]]
 
 
 class Refused(Exception):
-    """A request that is not answered.
+    """A request is refused.
 
     Args:
-        status: of the response.
-        line: what its body says.
+        status: the response's status.
+        line: the response's text.
     """
 
     def __init__(self, status: int, line: str):
@@ -70,11 +71,11 @@ class Guard:
     """The middleware.
 
     Args:
-        app: answers what is not refused.
-        loopback: whether the server listens to this machine alone; then other names of it are
-            refused, which a page elsewhere could have pointed at it (DNS rebinding).
-        password: for everybody, by HTTP's Basic scheme with any name; empty: none.
-        folder: on whose disk Gradio puts what it is sent; None: no look at its room.
+        app: answers requests that are not refused.
+        loopback: whether the server listens only on this machine; then it refuses other host names,
+            which another site could have pointed at this machine (DNS rebinding).
+        password: for all users, through HTTP's Basic scheme with any name; empty: none.
+        folder: the folder on whose disk Gradio saves uploads; None: do not check its free space.
     """
 
     def __init__(self, app: App, loopback: bool, password: str = "", folder: Path | None = None):
@@ -85,7 +86,7 @@ class Guard:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        if scope["type"] != "http":  # nothing of ours uses web sockets
+        if scope["type"] != "http":  # the page uses no web sockets
             await send({"type": "websocket.close", "code": 1008})
             return
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -126,7 +127,7 @@ class Guard:
 
 
 def check_path(scope: Scope) -> None:
-    """Refuse a path that is none of the page's, or that tries to leave a folder."""
+    """Refuse a path that the page does not use, or that tries to leave a folder."""
     raw = scope.get("raw_path") or scope["path"].encode()
     text = raw.decode("latin-1").partition("?")[0]
     for _ in range(3):  # %252e is a dot, too
@@ -136,13 +137,13 @@ def check_path(scope: Scope) -> None:
     if odd or len(raw) > LONGEST_PATH or any(ord(letter) < 32 for letter in text):
         raise Refused(400, "expected a path without tricks")
     if scope["path"].startswith(("/en/gradio_api/file=", "/zh/gradio_api/file=")):
-        return  # an absolute path, which Gradio looks up among the files that it was given
+        return  # an absolute path, which Gradio accepts only for files that it was given
     if not (OURS.fullmatch(scope["path"]) or GRADIO.fullmatch(scope["path"])):
         raise Refused(404, "no such page")
 
 
 def check_origin(scope: Scope, headers: dict[bytes, str], host: str) -> None:
-    """Refuse what another site's page asks for; a link to the studio may be followed."""
+    """Refuse requests from another site's page, except for following a link to the studio."""
     origin = headers.get(b"origin")
     own = origin is None or urlsplit(origin).netloc == host
     site = headers.get(b"sec-fetch-site", "same-origin")
@@ -186,7 +187,7 @@ class Limited:
 
 
 def with_headers(path: str, send: Callable) -> Callable:
-    """Send with the headers that keep a browser from more than the page needs."""
+    """Send with headers that let a browser do no more than the page needs."""
     sent_by_people = "/gradio_api/file=" in path
     policy = FILE_POLICY if sent_by_people else POLICY
     added = [*HEADERS, (b"content-security-policy", policy.encode())]

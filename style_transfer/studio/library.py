@@ -1,4 +1,4 @@
-"""The runs of a folder: the studio's own, and those that the command line or others made."""
+"""Finds the runs in a folder: the studio's own, and those of the command line or others."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from style_transfer.studio.painter import Painter
 from style_transfer.studio.places import HIDDEN, Places, is_held
 from style_transfer.studio.runner import live_path
 
-DEEPEST = 3  # folders below the studio's in which runs are looked for
-MOST_RUNS = 300  # shown, the newest
-FRESH = 1.0  # seconds that a look at the folder counts
+DEEPEST = 3  # levels of subfolders that are searched for runs
+MOST_RUNS = 300  # the newest that are shown
+FRESH = 1.0  # seconds for which a look at the folder is valid
 LARGEST_RECORD = 64 << 20  # bytes
 
 
@@ -31,11 +31,11 @@ class Found:
 
     Attributes:
         run: its prefix, relative to the folder.
-        files: their names.
-        record: None before its process has begun.
-        live: what it shows while it is painted; None where the studio never painted it.
-        changed: when its record or preview changed last, in nanoseconds.
-        held: whether a process outside the studio paints it.
+        files: the names of its files.
+        record: its record; None before its process has started.
+        live: its state while it is painted; None if the studio never painted it.
+        changed: when its record or preview last changed, in nanoseconds.
+        held: whether a process outside the studio is painting it.
     """
 
     run: str
@@ -47,7 +47,7 @@ class Found:
 
     @property
     def key(self) -> str:
-        """How addresses name the run: no path of it comes from a browser."""
+        """The run's name in addresses, so that a browser never sends a path."""
         return key_of(self.run)
 
 
@@ -60,8 +60,8 @@ class Library:
     """Finds the runs of a folder; safe for several threads.
 
     Args:
-        places: of the studio.
-        painter: knows which of them are painted now.
+        places: the studio's places.
+        painter: knows which of them are being painted.
     """
 
     def __init__(self, places: Places, painter: Painter):
@@ -72,7 +72,7 @@ class Library:
         self._looked = 0.0
 
     def runs(self) -> list[Found]:
-        """All runs, those of the queue first, then the newest."""
+        """All runs: those in the queue first, then the others, newest first."""
         with self._lock:
             if time.monotonic() - self._looked > FRESH:
                 self._look()
@@ -84,7 +84,7 @@ class Library:
         return next((found for found in self.runs() if found.key == key), None)
 
     def look_again(self) -> None:
-        """Something has changed: the next question looks at the folder."""
+        """Note a change, so that the next call looks at the folder."""
         with self._lock:
             self._looked = 0.0
 
@@ -121,7 +121,7 @@ class Library:
         return Found(run, files, record, load_live(shown), changed, held)
 
     def _record_files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
-        """Files that may be records, with (time of change, bytes); no symbolic link is followed."""
+        """Files that may be records, with (time of change, bytes); follows no symbolic links."""
         folders = [(self.places.folder, 0)]
         while folders:
             folder, depth = folders.pop()
@@ -155,21 +155,21 @@ class Library:
 
 
 def picture_file(found: Found, iteration: int | None = None) -> Path | None:
-    """The picture of a run as it is on disk: the result, or the latest iteration; or None."""
+    """The file of a run's picture: the result, or the latest iteration; or None."""
     candidates = []
     if iteration is not None:
         candidates = [found.files.picture(iteration)]
     elif found.record:
         numbers = [entry.number for entry in found.record.iterations]
         candidates = [found.files.picture()]
-        if found.record.status == "running":  # the result on disk, if any, is an earlier one
+        if found.record.status == "running":  # a result on disk, if any, is from before
             candidates = []
         candidates += [found.files.picture(number) for number in reversed(numbers)]
     return next((path for path in candidates if path.is_file() and not path.is_symlink()), None)
 
 
 def source_file(places: Places, found: Found, entry: PictureFile) -> Path | None:
-    """A picture that a run reads, where it lies in the studio's folder; or None."""
+    """A picture that a run reads, if it is in the studio's folder; or None."""
     parent = found.files.prefix.parent
     for path in [Path(entry.path)] if entry.path else []:
         if path.is_file() and places.holds(path):

@@ -1,4 +1,4 @@
-"""What a run shows while it is painted: a small file of numbers and a preview, both whole."""
+"""The state of a run while it is painted: a small file of numbers, and a preview."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from style_transfer.runs.record import Record
 INTERVAL = 1.0  # seconds between two previews, at least
 LARGEST_SHARE = 0.05  # of a run's time that previews may take
 LONGEST_SIDE = 1600  # pixels of a preview; a poster is shown smaller
-MOST_POINTS = 160  # of a curve; more are not seen on a screen
-SAID = 8  # lines kept
+MOST_POINTS = 160  # of a curve; a screen does not show more
+SAID = 8  # lines that are kept
 
 
 @dataclass
 class Live:
-    """The state of a run under way.
+    """The state of a run that is being painted.
 
     Attributes:
         phase: `starting`, `painting`, `done`, `stopped` or `failed`.
-        pid: of its process.
-        begun: whether the run's files are as the order wants them; a plain resume goes on then.
-        lines: that the run said, the latest last.
-        evaluations: made so far.
-        planned: evaluations in all.
-        seconds_left: about; None while nobody knows.
-        size: number of the size from 0, how many there are, columns, rows.
-        iteration: under way, from 0.
-        iterations: in all.
+        pid: the id of its process.
+        begun: whether the run has taken over its files; a plain resume can then continue it.
+        lines: the run's lines for the user, latest last.
+        evaluations: the number of evaluations made so far.
+        planned: the number of evaluations in all.
+        seconds_left: estimated seconds left; None if unknown.
+        size: number of the size from 0, number of sizes, columns, rows.
+        iteration: the current iteration, from 0.
+        iterations: the number of iterations in all.
         curves: see `curves`.
     """
 
@@ -66,7 +66,7 @@ class Live:
 
 
 def load_live(path: Path) -> Live | None:
-    """What a run showed last; None where it showed nothing."""
+    """The last state of a run; None if there is none."""
     try:
         return Live(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -74,7 +74,7 @@ def load_live(path: Path) -> Live | None:
 
 
 def curves(evaluations: Sequence[Any]) -> dict[str, list]:
-    """Losses by evaluation, thinned out to what a screen shows.
+    """Losses by evaluation, thinned out for a screen.
 
     Args:
         evaluations: with `number`, `total` and `terms`, as in a `Record`.
@@ -101,9 +101,9 @@ class Watcher:
     """A listener that keeps a run's `Live` and preview on disk.
 
     Args:
-        path: of the numbers; the preview lies beside it, `.jpg`.
-        live: as it is at the start.
-        clock: seconds, growing.
+        path: the file of the numbers; the preview is beside it, with the suffix `.jpg`.
+        live: the state at the start.
+        clock: returns increasing seconds.
     """
 
     def __init__(self, path: Path, live: Live, clock: Callable[[], float] = time.monotonic):
@@ -134,22 +134,22 @@ class Watcher:
         self.save()
 
     def save(self) -> None:
-        """Write the numbers as they are now."""
+        """Write the current numbers."""
         if self._record is not None:
             self._count(self._record)
         self._saved = self._clock()
-        with contextlib.suppress(OSError):  # a full disk: the run itself tells of it
+        with contextlib.suppress(OSError):  # the run itself reports a full disk
             self.live.save(self.path)
 
     def end(self, phase: str, line: str = "") -> None:
-        """The run has come to an end."""
+        """Note the end of the run."""
         self.live.phase, self.live.seconds_left = phase, None
         if line:
             self.live.lines = [*self.live.lines[1 - SAID :], line]
         self.save()
 
     def show(self, picture_of: Callable[[Any], Any], image: Any) -> None:
-        """Write a preview of an image, unless one was written a moment ago.
+        """Write a preview of an image, unless one was written just before.
 
         Args:
             picture_of: makes a PIL.Image of the image.
@@ -182,7 +182,7 @@ class Watcher:
 
 
 def seconds_left(record: Record) -> float | None:
-    """About how long a run will still take, by its latest evaluations and the sizes' pixels."""
+    """Estimated seconds left, from a run's latest evaluations and the sizes' pixels."""
     if not record.evaluations:
         return None
     pixels = {size.number: size.rows * size.columns for size in record.sizes}

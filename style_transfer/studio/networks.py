@@ -1,7 +1,7 @@
-"""Style networks: one pass gives the picture, while the sliders of the page move.
+"""Style networks, whose picture follows the page's sliders at once.
 
-A process of its own holds the network that was used last: what goes wrong there takes no run and
-not the page along.
+A separate process holds the network that was used last, so that a fault in it affects neither the
+runs nor the page.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Networks:
     """The networks of a folder; safe for several threads.
 
     Args:
-        places: of the studio.
-        command: starts the process; see `answer_requests`.
+        places: the studio's places.
+        command: the command that starts the process; see `answer_requests`.
     """
 
     def __init__(self, places: Places, command: Sequence[str]):
@@ -41,11 +41,11 @@ class Networks:
         return [p.stem for p in found if p.is_file() and self.places.holds(p)]
 
     def paint(self, name: str, photograph: Path, size: int, strength: float) -> Path:
-        """A photograph as a network paints it.
+        """Paint a photograph with a network.
 
         Args:
-            name: of `names`.
-            photograph: among the studio's inputs.
+            name: one of `names`.
+            photograph: a file among the studio's inputs.
             size: long side in pixels.
             strength: see `feedforward.painter.Finish`.
 
@@ -53,11 +53,11 @@ class Networks:
             The path of a PNG among the uploads, which are not kept.
 
         Raises:
-            InputError: no such network; or its process said why not.
+            InputError: there is no such network, or its process reported an error.
         """
         if name not in self.names():
             raise InputError(f"network: expected one of the folder's. Received: {name[:80]!r}")
-        # A name for each choice: a browser keeps what it has of a name.
+        # Each choice has its own name, because a browser caches files by name.
         target = self.places.uploads / f"{photograph.stem}--{name}-{size}-{strength:g}.png"
         request = {
             "model": str(self.places.folder / f"{name}{SUFFIX}"),
@@ -72,7 +72,7 @@ class Networks:
         return target
 
     def _ask(self, request: dict[str, Any]) -> str:
-        """The process's answer: an error's line, or empty."""
+        """The process's answer: an error line, or an empty one."""
         process = self._process
         if process is None or process.poll() is not None:
             process = self._process = subprocess.Popen(
@@ -107,12 +107,12 @@ class Networks:
 
 
 def answer_requests(load_style: Callable) -> int:
-    """The process: requests come as lines of JSON on standard input, answers go out as such.
+    """Run the process: read requests as lines of JSON from standard input, and print answers.
 
     Args:
-        load_style: as `fast_style_transfer.load_style`.
+        load_style: `fast_style_transfer.load_style`.
     """
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever libraries print is no answer
+    answers, sys.stdout = sys.stdout, sys.stderr  # keeps libraries' output out of the answers
     loaded: tuple[tuple, Callable] | None = None
     for line in sys.stdin:
         request = json.loads(line)
@@ -126,7 +126,7 @@ def answer_requests(load_style: Callable) -> int:
             error = ""
         except InputError as wrong:
             error = one_line(str(wrong))
-        except Exception as wrong:  # the page tells of it
+        except Exception as wrong:  # the page shows it
             error = f"{type(wrong).__name__}: {one_line(str(wrong))}"
         answers.write(json.dumps({"error": error}) + "\n")
         answers.flush()

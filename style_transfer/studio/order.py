@@ -1,4 +1,4 @@
-"""Orders: what is to be painted next. Each is a file, so that a server's death loses none."""
+"""Orders for runs to paint. Each is a file, so that a server's death loses none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from style_transfer.runs.files import write_text
 
-MOST_STARTS = 3  # of an order whose server died again and again
+MOST_STARTS = 3  # of an order whose server keeps dying
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Order:
     Attributes:
         run: the prefix, relative to the studio's folder.
         kind: `transfer` or `resume`.
-        arguments: its keyword arguments but for `prefix`: paths, and fields of `Settings`.
+        arguments: its keyword arguments except `prefix`: paths, and fields of `Settings`.
         starts: how often its process was started.
     """
 
@@ -34,10 +34,10 @@ class Order:
 
 
 def load_order(path: Path) -> Order:
-    """The order in a file.
+    """Read the order in a file.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the file is not an order.
         OSError: it cannot be read.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -51,12 +51,12 @@ def load_order(path: Path) -> Order:
 
 
 def number_of(path: Path) -> int:
-    """The place of an order's file among all that ever were."""
+    """The serial number of an order's file."""
     return int(path.stem)
 
 
 def lock_of(path: Path) -> Path:
-    """The lock that an order's process holds while it lives."""
+    """The lock that an order's process holds as long as it lives."""
     return path.with_suffix(".lock")
 
 

@@ -1,4 +1,4 @@
-"""The page: Gradio's form at the left; the easel and the runs are the page's own script's."""
+"""The page: Gradio's form on the left; the page's own script shows the easel and the runs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from style_transfer.studio.texts import GRADIO, LANGUAGES, TAGS, Texts
 from style_transfer.studio.uploads import keep
 
 MOST_PAINTINGS = 4
-STRONGEST = 1.5  # of the slider: the content weight divided by 10 to this power
-SIZES = (64, 2400, 512)  # smallest, largest and first long side of the slider
+STRONGEST = 1.5  # end of the slider: the content weight is divided by 10 to this power
+SIZES = (64, 2400, 512)  # smallest, largest and default long side
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -31,7 +31,7 @@ class Page:
     """The page in one language.
 
     Args:
-        studio: what its buttons do.
+        studio: does the work of its buttons.
         language: a key of `LANGUAGES`.
     """
 
@@ -53,7 +53,7 @@ class Page:
                     )
             self._connect()
 
-    # What is on the page
+    # The page's contents
 
     def _header(self) -> str:
         texts, other = self.texts, "zh" if self.language == "en" else "en"
@@ -145,7 +145,7 @@ class Page:
             )
 
     def _slider(self, name: str, numbers: tuple[float, float, float], step: float) -> gr.Slider:
-        """A slider from one number to another, with the texts of its name; the third is its own."""
+        """A slider with the texts of its name; `numbers` are its smallest, largest and first."""
         return gr.Slider(
             *numbers,
             step=step,
@@ -167,7 +167,7 @@ class Page:
             alt_text=label,
             placeholder=self.texts["drop"],
         )
-        # Gradio would decode what was sent; uploads.py does, within limits.
+        # Keep Gradio from decoding uploads; uploads.py does so, within limits.
         component.preprocess = lambda payload: payload.path if payload else None
         return component
 
@@ -183,7 +183,7 @@ class Page:
             buttons=[],
             elem_id=name,
         )
-        # Gradio would decode the background too, which it may be writing at that moment.
+        # Keep Gradio from decoding the background too, which it may still be writing.
         component.preprocess = lambda drawn: [x.path for x in drawn.layers if x] if drawn else []
         return component
 
@@ -198,7 +198,7 @@ class Page:
         )
         return f"<span>{html.escape(texts['samples'])}</span>{buttons}"
 
-    # What happens
+    # Events
 
     def _connect(self) -> None:
         pictures = [(self.photograph, self.texts["photograph"])]
@@ -287,7 +287,7 @@ class Page:
         return {"background": image, "layers": [], "composite": None} if image else None
 
     def use_sample(self, event: gr.EventData) -> tuple[Any, Any]:
-        """Put a sample where it belongs."""
+        """Put a sample into its field."""
         path = self.studio.samples.get(str(event.name))
         if path is None:
             return gr.skip(), gr.skip()
@@ -311,7 +311,7 @@ class Page:
         ]
 
     def begin(self, *values: Any) -> tuple[str, str]:
-        """The button: order a run. Returns a line of refusal, or empty, and the run's key."""
+        """Order a run, for the button; returns an error line (or empty) and the run's key."""
         given = iter(values)
         photograph = next(given)
         paintings = [next(given) for _ in self.paintings]
@@ -328,7 +328,7 @@ class Page:
             styles = [self._keep(path, self.texts["painting"]) for path in paintings if path]
             chosen |= {"preserve_color": colors, "content_weight": weight}
             chosen = typed(chosen)
-            if not chosen.get("print"):  # which says the size, too
+            if not chosen.get("print"):  # which sets the size, too
                 chosen["size"] = str(int(size))
             if len(styles) > 1:
                 blend = [share for share, path in zip(shares, paintings, strict=True) if path]
@@ -343,9 +343,9 @@ class Page:
     def paint_at_once(
         self, photograph: str | None, size: int, name: str | None, strength: float
     ) -> tuple[Any, Any]:
-        """The picture of a style network, and a line of refusal, or empty."""
+        """The picture of a style network, and an error line (or an empty one)."""
         if not photograph or not name:
-            return None, gr.skip()  # the line belongs to others, such as a picture's refusal
+            return None, gr.skip()  # leave the error line, which may be about something else
         try:
             kept = self._keep(photograph, self.texts["photograph"])
             return str(self.studio.networks.paint(name, kept, int(size), strength)), ""
@@ -353,7 +353,7 @@ class Page:
             return None, self._refusal(error)
 
     def take(self, event: gr.EventData) -> list:
-        """Put a run's settings, and its pictures where they lie in the folder, into the form."""
+        """Put a run's settings into the form, and its pictures, if they are in the folder."""
         found = self.studio.library.find(str(event.key))
         record = found.record if found else None
         if found is None or record is None:
@@ -367,12 +367,12 @@ class Page:
 
 
 def weight_of(preset: str, strength: float) -> float:
-    """The content weight for a place of the slider: the preset's, over ten to its power."""
+    """The content weight for a slider position: the preset's, divided by 10 to this power."""
     return float(f"{make_settings(preset).content_weight / 10**strength:.3g}")
 
 
 def strength_of(preset: str, weight: float | None) -> float:
-    """The inverse of `weight_of`, within the slider."""
+    """The inverse of `weight_of`, clipped to the slider."""
     base = make_settings(preset).content_weight
     if not weight or not base:
         return STRONGEST
@@ -380,7 +380,7 @@ def strength_of(preset: str, weight: float | None) -> float:
 
 
 def head(language: str) -> str:
-    """What goes into the page's head: the texts, the script, the style."""
+    """The contents of the page's head: the texts, the script, the style."""
     told = {"lang": TAGS[language], "gradio": GRADIO[language], **LANGUAGES[language]}
     texts = json.dumps(told).replace("<", "\\u003c")
     return (

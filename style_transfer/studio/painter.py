@@ -1,4 +1,4 @@
-"""The queue: orders are carried out one after another, each in a process of its own."""
+"""The queue, which carries out orders one after another, each in its own process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from style_transfer.studio.runner import live_path
 
 LOOK = 0.2  # seconds between two looks at the processes
 LONGEST_QUEUE = 50  # orders; more are a mistake, or malice
-FULL = 1 << 20  # bytes; a disk with fewer left is full
+FULL = 1 << 20  # bytes; a disk with less free space is full
 PATIENCE = 20.0  # seconds that a run gets to save its picture when the studio closes
 
 
@@ -38,9 +38,9 @@ class Job:
     """An order that is being carried out.
 
     Attributes:
-        path: of the order.
+        path: the order's file.
         order: its content.
-        process: None where a server that died had started it.
+        process: its process; None if an earlier server, which died, had started it.
         stopping: whether it was asked to stop.
     """
 
@@ -51,7 +51,7 @@ class Job:
 
     @property
     def alive(self) -> bool:
-        """Whether its process lives."""
+        """Whether its process is alive."""
         if self.process is not None:
             return self.process.poll() is None
         return is_held(lock_of(self.path))
@@ -61,9 +61,9 @@ class Painter:
     """Carries out the orders of a folder.
 
     Args:
-        places: of the studio.
-        command: begins the process of a run; the order's file and the folder follow.
-        jobs: how many at a time.
+        places: the studio's places.
+        command: the command that starts a run's process; the order's file and the folder follow.
+        jobs: how many runs are painted at a time.
     """
 
     def __init__(self, places: Places, command: Sequence[str], jobs: int = 1):
@@ -71,13 +71,13 @@ class Painter:
         self._lock = threading.RLock()
         self._running: list[Job] = []
         self._waiting: list[tuple[Path, Order]] = []
-        self._failed: dict[str, str] = {}  # lines by run, to be told even where no file could be
+        self._failed: dict[str, str] = {}  # lines by run, shown even if no file could be written
         self._number = 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="painter", daemon=True)
 
     def start(self) -> None:
-        """Find what an earlier server left behind, and begin to work."""
+        """Take over the orders of an earlier server, and start to work."""
         for path in waiting_orders(self.places.orders):
             self._number = max(self._number, number_of(path))
             try:
@@ -98,7 +98,7 @@ class Painter:
             self._thread.join()
         for job in self._running:
             self._signal(job, signal.SIGTERM)
-            dataclasses.replace(job.order, starts=1).save(job.path)  # no fault of the order's
+            dataclasses.replace(job.order, starts=1).save(job.path)  # this stop does not count
         deadline = time.monotonic() + PATIENCE
         for job in self._running:
             while job.alive and time.monotonic() < deadline:
@@ -108,10 +108,10 @@ class Painter:
         """Queue an order.
 
         Returns:
-            How many are ahead of it.
+            The number of orders ahead of it.
 
         Raises:
-            InputError: the run has one already, or too many wait.
+            InputError: the run already has one, or too many are waiting.
         """
         with self._lock:
             if self.job_of(order.run) or self.place_of(order.run) is not None:
@@ -136,10 +136,10 @@ class Painter:
             return len(self._waiting) - 1 + len(self._running)
 
     def stop(self, run: str) -> bool:
-        """Stop a run, which saves its picture; or take its order back. False: there is none."""
+        """Stop a run, which saves its picture; or cancel its order. False if there is neither."""
         with self._lock:
             if job := self.job_of(run):
-                if not job.stopping:  # a second signal would cost the evaluation in flight
+                if not job.stopping:  # a second signal would cost the current evaluation
                     job.stopping = True
                     self._signal(job, signal.SIGTERM)
                 return True
@@ -156,19 +156,19 @@ class Painter:
             return next((job for job in self._running if job.order.run == run), None)
 
     def place_of(self, run: str) -> int | None:
-        """How many orders are ahead of a run's in the queue; None where it does not wait."""
+        """The number of orders ahead of a run's in the queue; None if it is not waiting."""
         with self._lock:
             runs = [order.run for _, order in self._waiting]
             return runs.index(run) + len(self._running) if run in runs else None
 
     def runs(self) -> list[str]:
-        """Runs that are painted or wait, in order."""
+        """Runs that are being painted or waiting, in order."""
         with self._lock:
             waiting = [order.run for _, order in self._waiting]
             return [job.order.run for job in self._running] + waiting
 
     def failed(self) -> dict[str, str]:
-        """Why runs failed of late, by run, the latest last."""
+        """Why runs failed recently, by run, latest last."""
         with self._lock:
             return dict(self._failed)
 
@@ -194,7 +194,7 @@ class Painter:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    start_new_session=True,  # Ctrl-C and a kill of the server are not for it
+                    start_new_session=True,  # keeps the server's Ctrl-C and kill away from it
                 )
         except OSError as error:  # the disk is full, no memory for a process, …
             self._end(path, order.run, "failed", str(error))
@@ -212,11 +212,11 @@ class Painter:
             self._end(job.path, job.order.run, "stopped", "")
             return
         code = job.process.returncode if job.process else None
-        line = "the process of this run has ended before its time"
+        line = "the process of this run ended too early"
         if code is not None and code < 0:
             line = f"the process of this run was killed (signal {-code})"
             if -code == signal.SIGKILL:
-                line += ", perhaps since the memory was used up"
+                line += ", perhaps because memory ran out"
         elif log := _last_line(job.path.with_suffix(".log")):
             line = log
         elif shutil.disk_usage(self.places.folder).free < FULL:

@@ -1,4 +1,4 @@
-"""Where the studio keeps things: all of it in one folder, beside the runs."""
+"""The places of the studio's files, all in one folder with the runs."""
 
 import os
 from contextlib import AbstractContextManager
@@ -16,32 +16,32 @@ HIDDEN = ".studio"
 
 @dataclass(frozen=True)
 class Places:
-    """The folder of a studio. Runs lie in it as those of the command line do.
+    """The folder of a studio, which holds its runs like those of the command line.
 
     Attributes:
-        folder: absolute, without symbolic links.
+        folder: absolute path, without symbolic links.
     """
 
     folder: Path
 
     @property
     def inputs(self) -> Path:
-        """Photographs, paintings and masks that people gave; runs refer to them."""
+        """Photographs, paintings and masks from users; runs refer to them."""
         return self.folder / "inputs"
 
     @property
     def orders(self) -> Path:
-        """Orders that are not carried out yet, see order.py."""
+        """Orders that are not carried out yet; see order.py."""
         return self.folder / HIDDEN / "orders"
 
     @property
     def live(self) -> Path:
-        """What runs show while they are painted, see live.py."""
+        """The states of runs while they are painted; see live.py."""
         return self.folder / HIDDEN / "live"
 
     @property
     def uploads(self) -> Path:
-        """Files as they were sent, before they are checked; emptied at each start."""
+        """Uploaded files before they are checked; emptied at each start."""
         return self.folder / HIDDEN / "uploads"
 
     @property
@@ -67,7 +67,7 @@ class Places:
             ) from None
 
     def holds(self, path: Path) -> bool:
-        """Whether an existing file lies in the folder, symbolic links followed."""
+        """Whether an existing file is in the folder, after following symbolic links."""
         try:
             return path.resolve(strict=True).is_relative_to(self.folder)
         except (OSError, RuntimeError, ValueError):
@@ -80,7 +80,7 @@ def places_in(folder: str | os.PathLike) -> Places:
 
 
 def locked(places: Places) -> AbstractContextManager[None]:
-    """Keep other studios out of the folder; InputError where another one uses it."""
+    """Keep other studios out of the folder; raises InputError if another one uses it."""
     return only_process(places.lock, "--folder", places.folder, "studio")
 
 

@@ -26,18 +26,18 @@ from style_transfer.studio.thumbnails import Thumbnails
 
 STATIC = Path(__file__).parent / "static"
 THUMBNAIL, SCREEN = 320, 1600  # pixels of the long side
-LARGEST_FORM = 4096  # bytes of what the page's script posts
+LARGEST_FORM = 4096  # bytes that the page's script may post
 FOREVER = {"cache-control": "private, max-age=31536000, immutable"}  # the address has a version
 NEVER = {"cache-control": "no-store"}
 
 
 @dataclass(frozen=True)
 class Studio:
-    """What the routes need.
+    """The objects that the routes use.
 
     Attributes:
         places, painter, library, desk, teller, networks: see their files.
-        deepen: begins the process that writes a picture of 16 bits.
+        deepen: the command that writes a picture with 16 bits.
         samples: pictures to try, by name.
     """
 
@@ -102,7 +102,7 @@ class Routes:
         return await self._small(path, THUMBNAIL)
 
     async def state(self, request: Request) -> Response:
-        """All runs in brief, one in detail; nothing where the browser knows it already."""
+        """All runs in brief, one in detail; nothing if the browser already has it."""
         key = request.query_params.get("run")
         told = await run_in_threadpool(self.studio.teller.state, key)
         text = json.dumps(told, separators=(",", ":"))
@@ -112,7 +112,7 @@ class Routes:
         return Response(text, media_type="application/json", headers={"etag": mark, **NEVER})
 
     async def picture(self, request: Request) -> Response:
-        """A run as it is now, as large as a screen shows."""
+        """A run's current picture at the size of a screen."""
         found = await self._found(request)
         path = await run_in_threadpool(self.studio.teller.shown, found) if found else None
         if path and path.suffix == ".jpg":
@@ -120,13 +120,13 @@ class Routes:
         return await self._small(path, SCREEN)
 
     async def thumbnail(self, request: Request) -> Response:
-        """A run as it is now, small."""
+        """A run's current picture, small."""
         found = await self._found(request)
         path = await run_in_threadpool(self.studio.teller.shown, found) if found else None
         return await self._small(path, THUMBNAIL)
 
     async def photograph(self, request: Request) -> Response:
-        """The photograph that a run repaints, if it lies in the folder."""
+        """The photograph that a run repaints, if it is in the folder."""
         found = await self._found(request)
         if found is None or found.record is None:
             return missing()
@@ -144,7 +144,7 @@ class Routes:
         return Response(data, media_type="image/jpeg", headers=FOREVER) if data else missing()
 
     async def download(self, request: Request) -> Response:
-        """The result as it is on disk, with 16 bits a channel, the settings, or the commands."""
+        """The result, the result with 16 bits per channel, the settings, or the commands."""
         found, what = await self._found(request), request.path_params["what"]
         if found is None or found.record is None:
             return missing()
@@ -167,7 +167,7 @@ class Routes:
         return FileResponse(path, filename=name, headers=NEVER)
 
     def _deepened(self, found: Found) -> Path | None:
-        """The last iteration with 16 bits a channel, made by a process of its own."""
+        """The last iteration with 16 bits per channel, made by a separate process."""
         record = found.record
         if record is None or not record.iterations:
             return None
@@ -213,10 +213,10 @@ NUMBERS: dict[str, Callable] = {"more": int, "from_iteration": int, "content_wei
 
 
 def checked_form(form: dict[str, Any]) -> dict[str, Any]:
-    """The numbers that a continuation may have.
+    """The numbers for continuing a run.
 
     Raises:
-        InputError: another name, or no number.
+        InputError: a name is unknown, or a value is not a number.
     """
     found = {}
     for name, value in form.items():
@@ -232,9 +232,9 @@ def checked_form(form: dict[str, Any]) -> dict[str, Any]:
 
 
 async def posted(request: Request, form: dict[str, Any]) -> Response | None:
-    """Read an object of JSON into `form`; the refusal where there is none.
+    """Read a JSON object into `form`; returns an error response if there is none.
 
-    Only JSON counts, which no other site's form can send.
+    Only JSON is accepted, because another site's form cannot send it.
     """
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         return Response("expected JSON", status_code=415)
@@ -269,7 +269,7 @@ def language_of(accepted: str) -> str:
 
 
 def attachment(text: str, kind: str, name: str) -> Response:
-    """A text as a file to be saved."""
+    """A text as a file to save."""
     safe = "".join(letter if letter.isascii() and letter.isprintable() else "_" for letter in name)
     safe = safe.replace('"', "_").replace("\\", "_")
     return Response(
@@ -280,5 +280,5 @@ def attachment(text: str, kind: str, name: str) -> Response:
 
 
 def missing() -> Response:
-    """Nothing there."""
+    """The response if there is nothing."""
     return Response("no such thing", status_code=404, media_type="text/plain", headers=NEVER)

@@ -1,4 +1,4 @@
-"""The process of one run: it carries out an order, and shows how it goes."""
+"""The process of one run: carries out an order and shows its progress."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Script(NamedTuple):
 
 
 def carry_out(path: Path, places: Places, script: Script) -> int:
-    """Paint what an order says.
+    """Carry out an order.
 
     Args:
-        path: of the order.
-        places: of the studio.
+        path: the order's file.
+        places: the studio's places.
         script: see `Script`.
 
     Returns:
@@ -47,7 +47,7 @@ def carry_out(path: Path, places: Places, script: Script) -> int:
     lock = filelock.FileLock(lock_of(path))
     try:
         lock.acquire(timeout=0)
-    except filelock.Timeout:  # a process of an earlier server is at it
+    except filelock.Timeout:  # a process of an earlier server is still painting it
         return ExitCode.INPUT
     with lock:
         order = load_order(path)
@@ -73,7 +73,7 @@ def carry_out(path: Path, places: Places, script: Script) -> int:
         code = ExitCode.STOPPED
         try:
             code = run_command("studio.py", command)
-        except Exception as error:  # a fault of ours: the page tells of it, the log has all
+        except Exception as error:  # a bug: the page shows a line, the log has everything
             said.append(f"{type(error).__name__}: {one_line(str(error))}")
             raise
         finally:
@@ -83,14 +83,14 @@ def carry_out(path: Path, places: Places, script: Script) -> int:
 
 
 def live_path(places: Places, run: str) -> Path:
-    """Where a run shows its numbers."""
+    """The file of a run's state; see live.py."""
     return places.live / f"{run}.json"
 
 
 def call_of(order: Order, places: Places, before: Live | None) -> tuple[str, dict[str, Any]]:
-    """Which function carries an order out, and its arguments.
+    """The function that carries an order out, and its arguments.
 
-    An order that was begun, and whose process and server died, is resumed as it stood.
+    An order that was started, and whose process and server died, is resumed where it stopped.
     """
     prefix = places.folder / order.run
     arguments: dict[str, Any] = {"prefix": str(prefix), **order.arguments}
@@ -102,7 +102,7 @@ def call_of(order: Order, places: Places, before: Live | None) -> tuple[str, dic
 
 
 def watched(objectives: Callable, watcher: Watcher) -> Callable:
-    """Objectives that show each image, as far as there is time, before they evaluate it."""
+    """Objectives that show each image, if there is time, before they evaluate it."""
 
     def objectives_of(run: Any, inputs: Any) -> Callable:
         watcher.show(lambda image: image, inputs.start_image)  # while the network is loaded

@@ -26,10 +26,10 @@ class Address:
     """Where the server listens.
 
     Attributes:
-        host: a name or number of this machine.
-        port: 0 takes a free one.
-        password: for everybody; empty: none, on loopback only.
-        made_up: whether nobody has chosen the password, so that it has to be told.
+        host: a name or address of this machine.
+        port: the port; 0 takes a free one.
+        password: for all users; empty: none, only on loopback.
+        made_up: whether the program chose the password and must print it.
     """
 
     host: str
@@ -44,10 +44,10 @@ class Address:
 
 
 def address(host: str, port: int, password: str | None) -> Address:
-    """The address for the choices of a user; beyond loopback, always with a password.
+    """The address for the user's choices; always with a password unless it is loopback.
 
     Raises:
-        InputError: an empty password.
+        InputError: the password is too short.
     """
     if password is not None and len(password) < 8:
         raise InputError(
@@ -60,12 +60,12 @@ def address(host: str, port: int, password: str | None) -> Address:
 
 @dataclass(frozen=True)
 class Commands:
-    """What the server starts in processes of their own.
+    """The commands with which the server starts other processes.
 
     Attributes:
         paint: carries out an order; its file and the folder follow.
-        deepen: writes a picture of 16 bits; a run's prefix and the file follow.
-        networks: paints by style networks; see networks.py.
+        deepen: writes a picture with 16 bits; a run's prefix and the file follow.
+        networks: paints with style networks; see networks.py.
     """
 
     paint: Sequence[str]
@@ -77,13 +77,13 @@ def serve(places: Places, at: Address, commands: Commands, jobs: int) -> None:
     """Serve the studio until it is interrupted.
 
     Args:
-        places: of the studio.
+        places: the studio's places.
         at: where to listen.
         commands: see `Commands`.
-        jobs: runs that are painted at a time.
+        jobs: how many runs are painted at a time.
 
     Raises:
-        InputError: the port or the folder is taken; or Gradio is missing.
+        InputError: the port or the folder is in use, or Gradio is missing.
     """
     prepare_environment(places)
     try:
@@ -128,7 +128,7 @@ def taken(places: Places) -> Iterator[None]:
 
 
 def prepare_environment(places: Places) -> None:
-    """What Gradio reads as it is imported: no telemetry, and uploads in the studio's folder."""
+    """Set variables that Gradio reads on import: no telemetry, uploads in the studio's folder."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -137,10 +137,10 @@ def prepare_environment(places: Places) -> None:
 
 
 def listen(at: Address) -> socket.socket:
-    """A listening socket.
+    """Open a listening socket.
 
     Raises:
-        InputError: it cannot be had.
+        InputError: the address cannot be used.
     """
     try:
         family, _, _, _, where = socket.getaddrinfo(at.host, at.port, type=socket.SOCK_STREAM)[0]
@@ -157,6 +157,6 @@ def listen(at: Address) -> socket.socket:
 
 
 def samples() -> dict[str, Path]:
-    """Pictures to try, where the program lies beside them."""
+    """Pictures to try, if the program's folder has them."""
     found = {name: ROOT / "samples" / file for name, file in SAMPLES.items()}
     return {name: path for name, path in found.items() if path.is_file()}

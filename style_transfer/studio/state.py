@@ -1,4 +1,4 @@
-"""What the page is told of runs, as plain values for JSON."""
+"""Describes runs for the page, as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Teller:
     """Describes runs.
 
     Args:
-        places: of the studio.
-        painter: knows which are painted.
-        library: knows all.
+        places: the studio's places.
+        painter: knows which runs are being painted.
+        library: knows all runs.
     """
 
     def __init__(self, places: Places, painter: Painter, library: Library):
@@ -44,7 +44,7 @@ class Teller:
         return "finished" if found.record.status == "finished" else "stopped"
 
     def shown(self, found: Found) -> Path | None:
-        """The file that shows a run as it is now."""
+        """The file of a run's current picture."""
         preview = live_path(self.places, found.run).with_suffix(".jpg")
         is_there = preview.is_file() and not preview.is_symlink()
         is_new = found.live is not None and found.live.phase != "waiting"
@@ -53,7 +53,7 @@ class Teller:
         return picture_file(found)
 
     def brief(self, found: Found) -> dict[str, Any]:
-        """What the strip of runs shows."""
+        """A run's values for the strip of runs."""
         status = self.status(found)
         told: dict[str, Any] = {
             "key": found.key,
@@ -69,12 +69,12 @@ class Teller:
         return told
 
     def detail(self, found: Found) -> dict[str, Any]:
-        """Everything that the easel shows."""
+        """A run's values for the easel."""
         told, record, live = self.brief(found), found.record, found.live
         active = told["status"] in ACTIVE
         told["lines"] = list(live.lines) if live else []
         if (line := self.painter.failed().get(found.run)) and line not in told["lines"]:
-            told["lines"].append(line)  # that could not be written down
+            told["lines"].append(line)  # it could not be written to a file
         told["own"] = bool(self.painter.job_of(found.run)) or not found.held
         if active and live and live.planned:
             told |= {
@@ -126,7 +126,7 @@ class Teller:
 
 
 def version_of(path: Path | None) -> str:
-    """Changes whenever a file does; empty where there is none."""
+    """A text that changes whenever a file does; empty if there is no file."""
     try:
         return format(path.stat().st_mtime_ns, "x") if path else ""
     except OSError:

@@ -21,8 +21,8 @@ def field_texts(language: str, name: str, help_text: str) -> tuple[str, str]:
 
     Args:
         language: a key of `LANGUAGES`.
-        name: of the field.
-        help_text: its help in English, which stands beside it in settings.py.
+        name: the field's name.
+        help_text: its help in English, from settings.py.
     """
     label = name[:1].upper() + name[1:].replace("_", " ")
     return FIELDS[language].get(name, (label, help_text))

@@ -11,7 +11,7 @@ from style_transfer.errors import InputError
 from style_transfer.pictures import load_picture
 
 KEPT = 24 << 20  # bytes
-LARGEST = 60_000_000  # pixels of a picture that is made small; above, the page shows none
+LARGEST = 60_000_000  # pixels; the page shows no thumbnail of a larger picture
 
 
 class Thumbnails:
@@ -23,7 +23,7 @@ class Thumbnails:
         self._bytes = 0
 
     def of(self, path: Path, side: int) -> bytes | None:
-        """A JPEG no longer than `side` pixels; None where the file is no picture, or too large."""
+        """A JPEG of at most `side` pixels; None if the file is too large or not a picture."""
         try:
             status = path.stat()
         except OSError:

@@ -1,4 +1,4 @@
-"""Pictures from a browser: checked, and written anew, so that nothing but pixels gets in."""
+"""Checks pictures from a browser, and saves them again, so that only pixels get in."""
 
 import hashlib
 import io
@@ -20,18 +20,19 @@ _writing = threading.Lock()
 
 
 def keep(path: str | Path, places: Places, what: str) -> Path:
-    """Check a file that a browser sent, and write its pixels into the folder of inputs.
+    """Check a file that a browser sent, and write its pixels into the inputs' folder.
 
     Args:
-        path: of the file as it was sent.
-        places: of the studio.
-        what: how an error calls it.
+        path: the uploaded file.
+        places: the studio's places.
+        what: the picture's name in errors.
 
     Returns:
-        The path of a PNG. The same picture has the same path.
+        The path of a PNG. The same picture always gets the same path.
 
     Raises:
-        InputError: no picture, damaged, or beyond the limits; in one line, without folders.
+        InputError: it is not a picture, damaged, or exceeds the limits; the message names no
+            folders.
     """
     path = Path(path)
     if not any(path.resolve().is_relative_to(p.resolve()) for p in (places.uploads, places.inputs)):
@@ -45,7 +46,7 @@ def keep(path: str | Path, places: Places, what: str) -> Path:
 
 
 def check_limits(path: Path, what: str) -> None:
-    """InputError where a file has too many bytes or, by its header, pixels."""
+    """Raise InputError if a file has too many bytes or, by its header, too many pixels."""
     name = path.name
     try:
         size = path.stat().st_size
@@ -60,7 +61,7 @@ def check_limits(path: Path, what: str) -> None:
         raise InputError(f"{what}: {_pixels()}. Received: {name!r}, which has far more") from None
     except InputError:
         raise
-    except Exception:  # Pillow's readers raise nearly everything; load_picture says what is wrong
+    except Exception:  # Pillow raises almost every kind of exception; load_picture explains it
         return
     if columns * rows > LARGEST_PICTURE:
         raise InputError(f"{what}: {_pixels()}. Received: {name!r}, {columns} x {rows}")
@@ -71,7 +72,7 @@ def _pixels() -> str:
 
 
 def keep_picture(picture: Picture, places: Places, stem: str) -> Path:
-    """Write a picture into the folder of inputs, unless it is there."""
+    """Write a picture into the inputs' folder, unless it is already there."""
     image = picture.image
     if picture.alpha:
         image = image.copy()
@@ -88,6 +89,6 @@ def keep_picture(picture: Picture, places: Places, stem: str) -> Path:
 
 
 def plain_name(text: str) -> str:
-    """A text as the part of a file's name: letters, digits, `-` and `_`."""
-    text = re.sub(r"-[0-9a-f]{10}$", "", text)  # that `keep_picture` has added before
+    """A text reduced to letters, digits, `-` and `_`, for a file name."""
+    text = re.sub(r"-[0-9a-f]{10}$", "", text)  # the digest that `keep_picture` appends
     return re.sub(r"[^\w-]+", "-", text).strip("-_.")[:LONGEST_NAME] or "picture"
