@@ -1,5 +1,6 @@
 """VGG's facts in one table: Simonyan and Zisserman, arXiv 1409.1556, table 1, columns D and E."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,3 +75,12 @@ def kernel_shape(network: str, layer: str) -> tuple[int, int, int, int]:
 def smallest_side(layer: str) -> int:
     """The smallest number of rows and columns for which a layer has a position."""
     return 2 ** (block_of(layer) - 1)  # blocks are joined by poolings of 2 x 2
+
+
+def sha256_of_arrays(filters: Filters) -> str:
+    """SHA-256 of all kernels and biases, in hexadecimal."""
+    digest = hashlib.sha256()
+    for kernel, bias in filters.arrays.values():
+        digest.update(kernel.tobytes())
+        digest.update(bias.tobytes())
+    return digest.hexdigest()

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("NST_FILTERS_CACHE", "off")  # tests write nothing into the user's folders
 
 # arXiv 1409.1556, table 1, columns D and E.
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -162,3 +163,32 @@ def two_blocks(monkeypatch):
 
     monkeypatch.setattr(reconstruct_layers, "BLOCKS", range(1, 3))
     monkeypatch.setattr(weight_grid, "BLOCKS", range(1, 3))
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """A folder of eleven photographs to train on."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(11):
+        draw(40 + number, 56 - number, seed=number).save(folder / f"photo {number}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def painting(tmp_path_factory):
+    """The path of a painting whose style is learned."""
+    path = tmp_path_factory.mktemp("painting") / "night.png"
+    draw(48, 36, seed=20).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def network(photos, painting, tmp_path_factory):
+    """The path of a style network that has learned for a few steps."""
+    from fast_program import TINY
+
+    import fast_style_transfer
+
+    path = tmp_path_factory.mktemp("network") / "night.keras"
+    fast_style_transfer.train(painting, photos, path, steps=30, learning_rate=0.01, **TINY)
+    return path

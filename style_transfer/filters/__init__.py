@@ -4,7 +4,6 @@ This module also finds a run's filters again for a resume. Heavy modules are imp
 they are needed, so that the choice itself costs no start-up time.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +15,14 @@ from style_transfer.errors import InputError
 from style_transfer.parsing import layers_in_use
 from style_transfer.paths import existing_file, sha256_of_file
 from style_transfer.settings import Settings
-from style_transfer.vgg import Filters, FilterSource, block_of, layers_up_to, smallest_side
+from style_transfer.vgg import (
+    Filters,
+    FilterSource,
+    block_of,
+    layers_up_to,
+    sha256_of_arrays,
+    smallest_side,
+)
 
 MADE = ("fitted", "random")  # made by this program, not read from a file
 
@@ -176,13 +182,14 @@ def _read(source: str, file: Path, settings: Settings) -> tuple[Filters, FilterS
 def _made(
     source: str, settings: Settings, images: list[np.ndarray]
 ) -> tuple[Filters, FilterSource]:
-    from style_transfer.filters.fitted import LOUDNESS, fitted_filters, random_filters
+    from style_transfer.filters.fitted import LOUDNESS, random_filters
+    from style_transfer.filters.kept import fitted_or_kept
 
     network, layers = settings.network, _layers(settings)
     if source == "fitted":
         check_large_enough(images, layers, "--weights fitted")
         loudness = LOUDNESS["torch" if settings.loss_scale == "pytorch" else "caffe"]
-        filters = fitted_filters(settings, layers, images, loudness)
+        filters = fitted_or_kept(settings, layers, images, loudness)
     else:
         filters = random_filters(network, layers, settings.seed)
     return filters, FilterSource(source, None, sha256_of_arrays(filters), filters.convention)
@@ -204,12 +211,3 @@ def check_large_enough(images: list[np.ndarray], layers: list[str], option: str)
                 f"{option}: expected pictures whose sides have at least {least} pixels at the size "
                 f"to which filters are fitted. Received: {rows} x {columns}"
             )
-
-
-def sha256_of_arrays(filters: Filters) -> str:
-    """SHA-256 of all kernels and biases, in hexadecimal."""
-    digest = hashlib.sha256()
-    for kernel, bias in filters.arrays.values():
-        digest.update(kernel.tobytes())
-        digest.update(bias.tobytes())
-    return digest.hexdigest()
