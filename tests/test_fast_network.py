@@ -117,7 +117,7 @@ def test_the_noise_goes_on_over_its_edges():
     tile = layers.noise_tile(2, np.random.default_rng(0)).astype(np.float64)
     assert tile.shape == (layers.PERIOD, layers.PERIOD, 2)
     assert abs(tile.mean(axis=(0, 1))).max() < 1e-6
-    assert abs(tile.std(axis=(0, 1)) - 1).max() < 1e-6
+    assert abs(tile.std(axis=(0, 1)) - layers.DEVIATION).max() < 1e-6
     steps = abs(np.diff(np.concatenate([tile, tile[:1]]), axis=0))
     assert 0.7 < steps[-1].mean() / steps[:-1].mean() < 1.3  # from the last row to the first
     doubled = abs(np.fft.fft2(np.tile(tile, (2, 2, 1)), axes=(0, 1)))
@@ -164,6 +164,28 @@ def test_the_loss_of_a_batch_is_the_mean_of_the_scripts(filters, choices):
             make_objective(vgg, targets, settings)(np.asarray(as_images(picture[None])))[0]
         )
     assert np.allclose(found, np.mean(wanted, axis=0), rtol=1e-4)
+
+
+def test_a_crop_of_little_energy_counts_as_in_a_whole_photograph(filters):
+    """Its content loss is divided by the energy that crops have on average, where that is more."""
+    settings = make_settings(content_layers="block1_conv2", style_layers="block1_conv1")
+    arrays = {name: pair for name, pair in filters["vgg19"].items() if name < "block2"}
+    vgg = feature_extractor(Filters("vgg19", arrays), settings, "float32")
+    photograph, picture = (np.asarray(draw(32, 32, seed))[None] for seed in (1, 2))
+    style = np.asarray(as_images(np.asarray(draw(40, 28, 3))[None]))
+    target = vgg(as_images(photograph))["block1_conv2"]
+    energy = float(np.square(float64(target)).sum())
+
+    def terms(factor):
+        energies = {"block1_conv2": factor * energy}
+        loss = BatchLoss(vgg, [style], settings, (1, 32, 32), energies=energies)
+        return ops.convert_to_numpy(loss(photograph, picture.astype(np.float32)))
+
+    plain = ops.convert_to_numpy(
+        BatchLoss(vgg, [style], settings, (1, 32, 32))(photograph, picture.astype(np.float32))
+    )
+    assert np.allclose(terms(0.5), plain, rtol=1e-5)
+    assert np.allclose(terms(8), plain * [1 / 8, 1, 1], rtol=1e-5)
 
 
 def test_a_file_gives_back_the_network(tmp_path):

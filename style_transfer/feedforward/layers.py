@@ -17,6 +17,9 @@ LUMINANCE = np.array([[0.299], [0.587], [0.114]], np.float32)  # ITU-R BT.601
 # where it would stay.
 GAIN = 0.05
 PERIOD = 256  # rows and columns after which the noise repeats itself
+# Of the noise. It has to be seen in even areas, where nothing else is, and to be lost in others:
+# with a deviation of 1, and most of it over long distances, networks painted it into everything.
+DEVIATION, LONGEST = 0.3, 24  # beside photographs from -1 to 1; pixels
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -180,17 +183,16 @@ class Noise(keras.layers.Layer):
 
 
 def noise_tile(channels: int, rng: np.random.Generator) -> np.ndarray:
-    """Tileable noise with mean 0 and standard deviation 1, float32 (PERIOD, PERIOD, n).
+    """Noise of mean 0 that goes on over its edges, float32 (PERIOD, PERIOD, channels).
 
-    Its amplitude is inversely proportional to the frequency, so there is as much of it at the scale
-    of a stroke as at that of a pixel.
+    Its amplitude falls with the frequency, except for wavelengths above LONGEST.
     """
     rows, columns = np.fft.fftfreq(PERIOD)[:, None], np.fft.fftfreq(PERIOD)[None, :]
-    frequency = np.hypot(rows, columns)
-    frequency[0, 0] = np.inf  # mean 0
-    spectrum = np.fft.fft2(rng.normal(size=(channels, PERIOD, PERIOD))) / frequency
+    spectrum = np.fft.fft2(rng.normal(size=(channels, PERIOD, PERIOD)))
+    spectrum /= np.sqrt(rows**2 + columns**2 + LONGEST**-2)
+    spectrum[:, 0, 0] = 0
     noise = np.moveaxis(np.fft.ifft2(spectrum).real, 0, -1)
-    return (noise / noise.std(axis=(0, 1))).astype(np.float32)
+    return (noise * (DEVIATION / noise.std(axis=(0, 1)))).astype(np.float32)
 
 
 def scaled(photographs):

@@ -45,19 +45,20 @@ from style_transfer.runs.files import write_text
 from style_transfer.targets import ContentTargets, Targets, content_targets
 
 PREVIEW_ROWS = 256  # of the photographs in the preview
+MEASURED = 16  # crops whose features' energy is measured before a training
 ENDLESS = 10**9  # epochs: time or steps end a training
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a training reads.
+    """The pictures that a training uses.
 
     Attributes:
         styles: the style pictures.
         style_images: the same at STYLE_ROWS, float32 (1, H, W, 3), BGR minus mean.
-        fitting_images: photographs and styles that filters may be fitted to, likewise.
-        photographs: paths of those to train on.
-        held_out: paths of those to look at.
+        fitting_images: photographs and styles to which filters may be fitted, likewise.
+        photographs: paths of the photographs to train on.
+        held_out: paths of the photographs in the preview.
     """
 
     styles: Sequence[Picture]
@@ -73,10 +74,10 @@ class Session:
     The caller holds the lock.
 
     Args:
-        files: of the training.
-        record: what is asked for; what is chosen here is entered.
-        material: what is read.
-        tell: hands an event to all listeners.
+        files: the training's files.
+        record: the training's record, into which choices made here are entered.
+        material: the pictures.
+        tell: passes an event to all listeners.
     """
 
     def __init__(
@@ -89,12 +90,12 @@ class Session:
         """Train until the end.
 
         Returns:
-            What MODEL.keras says of itself.
+            The description of the training in MODEL.keras.
 
         Raises:
-            InputError: filters, photographs or a backup that cannot be used.
+            InputError: filters, photographs or a backup cannot be used.
             StopRun: a listener stopped it; a backup has been written.
-            RunStopped: the loss was not finite, or the memory did not suffice.
+            RunStopped: the loss was not finite, or memory ran out.
         """
         self._begin()
         vgg = self._vgg()
@@ -135,10 +136,10 @@ class Session:
             self.save()
             raise
 
-    # What a training is made of
+    # The parts of a training
 
     def _begin(self) -> None:
-        """Take over what was chosen at the start of a training that goes on."""
+        """Take over the choices made at the start of a training that continues."""
         if not self.files.is_interrupted():
             return
         before = TrainingRecord.read(self.files.record)
@@ -178,12 +179,13 @@ class Session:
         choices = self.choices
         shape = (choices.batch, choices.size, choices.size)
         weights = self._loss_weights(vgg, crops)
-        loss = BatchLoss(vgg, self.material.style_images, self.settings, shape, weights)
+        energies = self._energies(vgg, crops)
+        loss = BatchLoss(vgg, self.material.style_images, self.settings, shape, weights, energies)
         network = style_network(choices.width, self.record.precision, self.settings.seed)
         return StyleTraining(network, loss, choices.learning_rate)
 
     def _loss_weights(self, vgg: FeatureExtractor, crops: PhotographCrops) -> dict | None:
-        """With `auto_weights`, measured once, at the first crop."""
+        """With `auto_weights`, the loss weights, measured once at the first crop."""
         if not self.settings.auto_weights:
             return None
         if not self.record.loss_weights:
@@ -195,18 +197,30 @@ class Session:
             self.record.loss_weights = balanced_loss_weights(vgg, targets, self.settings)
         return self.record.loss_weights
 
+    def _energies(self, vgg: FeatureExtractor, crops: PhotographCrops) -> dict[str, float]:
+        """What `BatchLoss` takes; each time the same, as crops are known by their numbers."""
+        if self.settings.loss_scale != "relative":
+            return {}
+        found: dict[str, list[float]] = {}
+        for number in range(MEASURED):
+            image = keras.ops.convert_to_numpy(as_images(crops.crop(number)[None]))
+            for layer, features in content_targets(vgg, image, self.settings).features.items():
+                energy = float(keras.ops.sum(keras.ops.square(features)))
+                found.setdefault(layer, []).append(energy)
+        return {layer: float(np.mean(energies)) for layer, energies in found.items()}
+
     def _progress(self) -> Progress:
         if not self.files.backup.exists():
             return Progress(self.choices)
         progress = read_backup(self.training, self.choices, self.files.backup)
         self._say(
-            f"Goes on after {steps_of(self.training)} steps and "
+            f"Continues after {steps_of(self.training)} steps and "
             f"{progress.seconds / 60:.1f} minutes."
         )
         return progress
 
     def _previewed(self) -> list[np.ndarray]:
-        """The held-out photographs, uint8 (PREVIEW_ROWS, W, 3); those that can be read."""
+        """The held-out photographs that can be read, uint8 (PREVIEW_ROWS, W, 3)."""
         found = []
         for path in self.material.held_out:
             try:
@@ -223,10 +237,10 @@ class Session:
             raise InputError("PHOTOS: expected photographs that can be read. Received: none")
         return found
 
-    # What it leaves
+    # Its results
 
     def save(self, finished: bool = False) -> None:
-        """Write network and preview, as they are."""
+        """Write the current network and preview."""
         network = self.training.network
         network.about = self.about(finished).to_json()
         save_network(network, self.files.network, self.files.state)
@@ -235,7 +249,7 @@ class Session:
         self.tell(Saved(str(self.files.network), str(self.files.preview)))
 
     def about(self, finished: bool = False) -> About:
-        """What the network has been trained on so far."""
+        """The description of the training so far."""
         record, filters = self.record, self.record.filters
         assert filters is not None  # they are loaded before anything is saved
         settings = dataclasses.asdict(record.settings)
