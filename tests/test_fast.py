@@ -1,9 +1,8 @@
 """fast_style_transfer.py as people use it: trained, killed, resumed; and refusals."""
 
-# ruff: noqa: F811 (fixtures)
-
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,16 +11,7 @@ import time
 import numpy as np
 import pytest
 from conftest import draw
-from fast_program import (  # noqa: F401
-    ENVIRONMENT,
-    SCRIPT,
-    TINY,
-    network,
-    options,
-    painting,
-    photos,
-    run,
-)
+from fast_program import ENVIRONMENT, SCRIPT, TINY, options, run
 from PIL import Image
 
 import fast_style_transfer
@@ -55,100 +45,125 @@ def test_training_lowers_the_loss_and_leaves_what_it_says(network):
     assert Image.open(folder / "night_preview.png").size[1] == 2 * 256 + 8
 
 
-def test_a_stopped_training_ends_as_an_uninterrupted_one(photos, painting, network, tmp_path):
+def stopped_at(step, photos, painting, path, **choices):
+    """Train until a step is done; None: to the end."""
+
+    def listen(event):
+        if isinstance(event, StepDone) and event.step == step:
+            raise StopRun
+
+    choices = TINY | {"steps": 30, "learning_rate": 0.01} | choices
+    return fast_style_transfer.train(painting, photos, path, on_event=listen, **choices)
+
+
+@pytest.fixture(scope="module")
+def stopped(photos, painting, tmp_path_factory):
+    """The folder of a training stopped at its first step; for copies."""
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.raises(StopRun):
+        stopped_at(1, photos, painting, folder / "night.keras")
+    return folder
+
+
+def test_a_stopped_training_ends_as_an_uninterrupted_one(
+    stopped, photos, painting, network, tmp_path
+):
     """The crops that follow are the same, and so are the optimizer's moments and rates."""
-    path = tmp_path / "night.keras"
-
-    def train(stop_at=None):
-        def listen(event):
-            if isinstance(event, StepDone) and event.step == stop_at:
-                raise StopRun
-
-        choices = TINY | {"steps": 30, "learning_rate": 0.01}
-        return fast_style_transfer.train(painting, photos, path, on_event=listen, **choices)
-
-    for stop_at in (1, 11):
-        with pytest.raises(StopRun):
-            train(stop_at)
-    assert (tmp_path / "night_state" / "backup.weights.h5").exists()
-    train()
-    assert not (tmp_path / "night_state").exists()
+    folder = shutil.copytree(stopped, tmp_path / "copy")
+    path = folder / "night.keras"
+    with pytest.raises(StopRun):
+        stopped_at(11, photos, painting, path)
+    assert (folder / "night_state" / "backup.weights.h5").exists()
+    stopped_at(None, photos, painting, path)
+    assert not (folder / "night_state").exists()
     assert about_of_file(path).steps == 30
-    unbroken, stopped = (read_network(p).get_weights() for p in (network, path))
-    moved = [np.abs(a - b).max() for a, b in zip(unbroken, stopped, strict=True)]
+    weights = (read_network(p).get_weights() for p in (network, path))
+    moved = [np.abs(a - b).max() for a, b in zip(*weights, strict=True)]
     assert max(moved) < 1e-3  # 30 steps of 0.01 at most
-    steps = [int(row["step"]) for row in rows(tmp_path / "night_log.csv")]
+    steps = [int(row["step"]) for row in rows(folder / "night_log.csv")]
     assert steps == sorted(set(steps))
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_killed_training_goes_on_by_the_same_command(number, photos, painting, tmp_path):
-    choices = TINY | {"steps": 150}
-    command = ["train", painting, photos, "night.keras", *options(choices)]
-    process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), *map(str, command)],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    log = tmp_path / "night_log.csv"
-    deadline = time.monotonic() + 120
-    while not (log.exists() and len(rows(log)) >= 2) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=100)
-    if number == signal.SIGKILL:
-        assert process.returncode == -signal.SIGKILL
-    else:
-        assert process.returncode == 128 + number
-        text = "fast_style_transfer.py: stopped; run the same command again to continue\n"
-        assert errors == text
+def test_a_killed_training_goes_on_by_the_same_command(photos, painting, tmp_path):
+    """Killed, then stopped by either signal, then left alone."""
+    command = ["train", painting, photos, "night.keras", *options(TINY | {"steps": 250})]
+    log, outputs = tmp_path / "night_log.csv", []
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+        before = len(rows(log)) if log.exists() else 0
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), *map(str, command)],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 120
+        while not (log.exists() and len(rows(log)) >= before + 2) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=100)
+        outputs.append(output)
+        if number == signal.SIGKILL:
+            assert process.returncode == -signal.SIGKILL
+            # There is a backup after 30 seconds.
+            is_backed = (tmp_path / "night_state" / "backup.weights.h5").exists()
+        else:
+            assert process.returncode == 128 + number
+            text = "fast_style_transfer.py: stopped; run the same command again to continue\n"
+            assert errors == text
     ended = run(*command, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ("Continues after" in ended.stdout) == (number != signal.SIGKILL)  # within 30 seconds
+    continued = ["Continues after" in output for output in (*outputs, ended.stdout)]
+    assert continued == [False, is_backed, True, True]
     assert not (tmp_path / "night_state").exists()
-    assert about_of_file(tmp_path / "night.keras").steps == 150
+    assert about_of_file(tmp_path / "night.keras").steps == 250
     epochs = [int(row["epoch"]) for row in rows(log)]
     assert epochs == list(range(len(epochs)))
 
 
-def test_another_training_is_not_taken_for_the_stopped_one(photos, painting, tmp_path):
-    path = tmp_path / "night.keras"
-
-    def stop(event):
-        if isinstance(event, StepDone):
-            raise StopRun
-
-    with pytest.raises(StopRun):
-        fast_style_transfer.train(painting, photos, path, steps=10, on_event=stop, **TINY)
-    other = TINY | {"content_layers": "block1_conv1"}
+def test_another_training_is_not_taken_for_the_stopped_one(stopped, photos, painting, tmp_path):
+    folder = shutil.copytree(stopped, tmp_path / "copy")
+    path = folder / "night.keras"
+    other = {"content_layers": "block1_conv1"}
     with pytest.raises(InputError, match=r"^--content_layers: expected 'block2_conv1', as in"):
-        fast_style_transfer.train(painting, photos, path, steps=10, **other)
-    backup = tmp_path / "night_state" / "backup.weights.h5"
+        stopped_at(None, photos, painting, path, **other)
+    backup = folder / "night_state" / "backup.weights.h5"
     backup.write_bytes(backup.read_bytes()[:5000])
     with pytest.raises(InputError, match="expected a whole backup"):
-        fast_style_transfer.train(painting, photos, path, steps=10, **TINY)
-    fast_style_transfer.train(painting, photos, path, steps=5, overwrite=True, **other)
+        stopped_at(None, photos, painting, path)
+    stopped_at(None, photos, painting, path, overwrite=True, steps=5, **other)
     assert about_of_file(path).steps == 5
 
 
-def test_every_option_of_the_loss_trains(photos, painting, tmp_path):
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {
+            "auto_weights": True,
+            "style_loss": "wasserstein",
+            "style_scale": 1.5,
+            "style_fit": "stretch",
+            "style_blend": "0.8,0.2",
+            "precision": "bfloat16",
+            "network": "vgg16",
+        },
+        {
+            "normalize_gradients": True,
+            "weights": "fitted",
+            "style_loss": "gram+histogram",
+            "normalize_filters": True,
+        },
+    ],
+    ids=["random", "fitted"],
+)
+def test_every_option_of_the_loss_trains(choices, photos, painting, tmp_path):
     second = tmp_path / "second.png"
     draw(33, 70, seed=21).save(second)
-    for number, choices in enumerate(
-        [
-            {"auto_weights": True, "style_loss": "wasserstein"},
-            {"normalize_gradients": True, "style_scale": 1.5, "style_fit": "stretch"},
-            {"weights": "fitted", "style_loss": "gram+histogram", "normalize_filters": True},
-            {"precision": "bfloat16", "style_blend": "0.8,0.2", "network": "vgg16"},
-        ]
-    ):
-        styles = [painting, second] if "style_blend" in choices else [painting]
-        model = tmp_path / f"{number}.keras"
-        about = fast_style_transfer.train(styles, photos, model, steps=2, **TINY | choices)
-        assert about.steps == 2 and np.isfinite(about.losses["loss"])
+    styles = [painting, second] if "style_blend" in choices else [painting]
+    model = tmp_path / "a.keras"
+    about = fast_style_transfer.train(styles, photos, model, steps=2, **TINY | choices)
+    assert about.steps == 2 and np.isfinite(about.losses["loss"])
 
 
 # Refused

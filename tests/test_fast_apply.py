@@ -1,7 +1,5 @@
 """Networks applied and exported."""
 
-# ruff: noqa: F811 (fixtures)
-
 import hashlib
 import importlib.util
 import os
@@ -11,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import draw
-from fast_program import SCRIPT, TINY, network, painting, photos, run  # noqa: F401
+from fast_program import ENVIRONMENT, SCRIPT, TINY, run
 from PIL import Image, ImageCms
 
 import fast_style_transfer
@@ -21,22 +19,21 @@ from style_transfer.feedforward.painting import painted
 from style_transfer.pictures import load_picture
 
 
-def test_one_photograph(network, photos, tmp_path):
-    ended = run("apply", network, photos / "photo 1.png", tmp_path / "out" / "a.tif", "--size", 80)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert Image.open(tmp_path / "out" / "a.tif").size == (80, 60)
-
-
-def test_apply_imports_no_vgg(network, photos, tmp_path):
+def test_one_photograph_without_vgg(network, photos, tmp_path):
+    """The command in a process of its own, which loads no network but the style's."""
     code = (
-        "import sys, fast_style_transfer as f; f.apply(sys.argv[1], sys.argv[2], sys.argv[3]);"
-        "print(sorted(m for m in sys.modules if m in ('style_transfer.network', "
-        "'style_transfer.filters', 'style_transfer.targets')))"
+        "import sys, fast_style_transfer as f; code = f.main(); print(sorted(m for m in "
+        "sys.modules if m in ('style_transfer.network', 'style_transfer.filters', "
+        "'style_transfer.targets'))); sys.exit(code)"
     )
-    arguments = [network, photos / "photo 1.png", tmp_path / "a.png"]
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPT.parent)
-    assert ended.stdout == "[]\n"
+    arguments = ["apply", network, photos / "photo 1.png", tmp_path / "out" / "a.tif"]
+    command = [sys.executable, "-c", code, *map(str, arguments), "--size", "80"]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, cwd=SCRIPT.parent, env=ENVIRONMENT
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines()[-1] == "[]"
+    assert Image.open(tmp_path / "out" / "a.tif").size == (80, 60)
 
 
 def test_a_folder_is_painted_once(network, photos, tmp_path):
@@ -53,14 +50,15 @@ def test_a_folder_is_painted_once(network, photos, tmp_path):
         fast_style_transfer.apply(network, photos, tmp_path / "out", strength=0.5)
 
 
-def test_a_damaged_photograph_among_others_costs_itself(network, photos, tmp_path):
+def test_a_damaged_photograph_among_others_costs_itself(network, tmp_path, capsys):
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
     draw(30, 40, seed=1).save(folder / "good.png")
-    ended = run("apply", network, folder, tmp_path / "out", "--quiet")
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("fast_style_transfer.py: broken.jpg: PHOTO: expected a")
+    arguments = ["apply", network, folder, tmp_path / "out", "--quiet"]
+    assert fast_style_transfer.main(list(map(str, arguments))) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith("fast_style_transfer.py: broken.jpg: PHOTO: expected a")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
 
 

@@ -1,7 +1,5 @@
 """The recipes end to end at a tiny size."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -10,6 +8,7 @@ from shallow_runs import SHALLOW, TINY
 
 from neural_style_transfer import transfer
 from recipes import (
+    accept_or_reject,
     painting_by_numbers,
     reconstruct_layers,
     stability,
@@ -20,8 +19,6 @@ from recipes import (
 from style_transfer.parsing import layers_in_use
 from style_transfer.presets import make_settings
 
-ROOT = Path(__file__).parent.parent
-
 
 def crops(picture: Image.Image, left: int, top: int, size: tuple[int, int], count: int):
     """What stands in a row of cells of (width, height), 6 pixels apart."""
@@ -29,6 +26,11 @@ def crops(picture: Image.Image, left: int, top: int, size: tuple[int, int], coun
         np.asarray(picture.crop((x, top, x + size[0], top + size[1])))
         for x in range(left, left + count * (size[0] + 6), size[0] + 6)
     ]
+
+
+def last_line(capsys) -> str:
+    """What was printed last."""
+    return capsys.readouterr().out.splitlines()[-1]
 
 
 # Recipes
@@ -41,6 +43,7 @@ def test_texture_synthesis_needs_the_style_alone(style, tmp_path, capsys):
     assert picture.size == (50, 24)
     assert record.content.path == record.styles[0].path == style
     assert all(entry.terms["content"] == 0 for entry in record.evaluations)
+    assert last_line(capsys).endswith(f"saved as {prefix}_at_iteration_0.png")
     assert_array_equal(np.asarray(Image.open(f"{prefix}.png")), np.asarray(picture))
 
 
@@ -66,8 +69,9 @@ def test_reconstruct_layers_lays_contents_above_styles(base, style, tmp_path, ca
     made = reconstruct_layers.reconstruct(base, style, str(tmp_path / "layers"), **TINY)
     assert made.height == 6 + 13 + 12 + 2 * (24 + 6)
     assert_array_equal(np.asarray(Image.open(tmp_path / "layers.png")), np.asarray(made))
-    said = capsys.readouterr().out.splitlines()
-    assert said[:4] == [f"{number} of 4 pictures" for number in range(1, 5)]
+    told = [f"{number} of 4 pictures" for number in range(1, 5)]
+    saved = f"Sheet saved as {tmp_path / 'layers.png'}"
+    assert capsys.readouterr().out.splitlines() == [*told, saved]
 
 
 def test_a_reconstruction_looks_at_its_layers_alone():
@@ -87,6 +91,7 @@ def test_weight_grid_paints_each_ratio_and_depth(base, style, tmp_path, capsys, 
     for top in (31, 31 + 66):
         near, far = crops(made, made.width - 2 * (84 + 6), top, (84, 60), 2)
         assert np.abs(far - content).mean() < np.abs(near - content).mean()
+    assert last_line(capsys) == f"Sheet saved as {tmp_path / 'grid.png'}"
 
 
 def test_style_interpolation_ends_in_either_style_alone(base, style, style2, tmp_path, capsys):
@@ -99,6 +104,7 @@ def test_style_interpolation_ends_in_either_style_alone(base, style, style2, tmp
         alone, _ = transfer(base, end, **choices)
         assert_array_equal(cell, np.asarray(alone))
     assert (found[0] != found[1]).any() and (found[1] != found[2]).any()
+    assert last_line(capsys) == f"Sheet saved as {prefix}.png"
 
 
 def test_stability_measures_each_seed_both_ways(style, tmp_path, capsys):
@@ -113,7 +119,23 @@ def test_stability_measures_each_seed_both_ways(style, tmp_path, capsys):
     source = np.asarray(Image.open(style).resize((22, 30), Image.Resampling.LANCZOS))
     places = [crops(made, x, 31, (22, 30), 1)[0] for x in range(made.width - 100)]
     assert sum((place == source).all() for place in places) == 1
-    assert "spread, ratio" in capsys.readouterr().out
+    *_, report, saved = capsys.readouterr().out.splitlines()
+    assert report.startswith("spread, ratio") and len(report.split()) > 2
+    assert saved == f"Sheet saved as {tmp_path / 'stable.png'}"
+
+
+def test_accept_or_reject_shows_both_ways_of_one_loss(base, style, tmp_path, capsys):
+    choices = {**SHALLOW, "evaluations": 8, "init": "gray"}
+    made, lowest = accept_or_reject.compare(base, style, str(tmp_path / "two"), **choices)
+    plain, lbfgs = lowest["accept or reject"], lowest["L-BFGS"]
+    assert len(plain) == len(lbfgs) >= 8 and plain[0] == pytest.approx(lbfgs[0], rel=1e-5)
+    assert lbfgs[-1] < lbfgs[0] and plain[-1] < plain[0]
+    left, right = crops(made, made.width - 2 * (33 + 6), made.height - 30, (33, 24), 2)
+    assert (left != right).any() and left.std() > 1
+    *_, report, saved = capsys.readouterr().out.splitlines()
+    ends = [float(number) for number in report.split()[1:]]
+    assert ends == pytest.approx([lbfgs[-1], plain[-1]], rel=1e-4)
+    assert saved == f"Sheet saved as {tmp_path / 'two.png'}"
 
 
 def test_histogram_distance_is_the_mean_shift_of_levels():

@@ -1,11 +1,14 @@
 """The record is read as it was written; anything else is refused."""
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from made_runs import new_record, record_of
+from made_runs import image, new_record, record_of
+from numpy.testing import assert_array_equal
 
 from style_transfer.errors import InputError
 from style_transfer.presets import make_settings
@@ -25,6 +28,50 @@ def test_a_record_is_read_as_it_was_written(prefix):
     expected = new_record()
     expected.iterations, expected.evaluations = record.iterations, record.evaluations
     assert record == expected
+
+
+def test_a_record_is_this_on_disk(prefix):
+    """All of it, spelled out."""
+    content = json.loads(Path(f"{prefix}.json").read_text())
+    seal = content.pop("checksum")
+    assert seal == hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    files = [Path(f"{prefix}_state", f"iteration_{n}.npy") for n in range(2)]
+    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    for number, file in enumerate(files):
+        assert_array_equal(np.load(file), image(number))
+    assert content == {
+        "program": "neural_style_transfer.py",
+        "version": 2,
+        "preset": "default",
+        "settings": dataclasses.asdict(make_settings(iter=4)),
+        "content": {"path": "base.png", "sha256": "1", "beside": ""},
+        "styles": [{"path": "style.png", "sha256": "2", "beside": ""}],
+        "start": None,
+        "masks": [],
+        "sizes": [{"number": 0, "rows": 5, "columns": 7, "first_iteration": 0, "iterations": 4}],
+        "status": "running",
+        "filters": {"source": "random", "file": None, "sha256": "3", "convention": "caffe"},
+        "filters_beside": "",
+        "precision": "",
+        "loss_weights": {},
+        "methods": {},
+        "versions": [],
+        "remarks": [],
+        "iterations": [
+            {
+                "number": n,
+                "evaluations": n + 1,
+                "total": 3.875,
+                "sha256": hashlib.sha256(files[n].read_bytes()).hexdigest(),
+            }
+            for n in range(2)
+        ],
+        "evaluations": [
+            {"number": n, "size": 0, "iteration": n, "seconds": 0.5, "total": 3.875}
+            | {"terms": {"content": 1.5, "style": 2.25, "total_variation": 0.125}}
+            for n in range(2)
+        ],
+    }
 
 
 def test_a_record_cut_anywhere_is_refused(prefix):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import reference
 from conftest import draw
+from light_program import light_objectives
 from numpy.testing import assert_array_equal
 from PIL import Image
 from shallow_runs import OPTIONS, QUICK, first_loss, totals_of
@@ -64,6 +65,16 @@ def test_the_start_is_content_noise_gray_or_a_file(base, style, style2):
         "relative", np.asarray(picture)[None], losses.TOTAL_VARIATION_SHARE
     )
     assert starts[style]["total_variation"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_automatic_scales_make_several_sizes(base, style, tmp_path):
+    prefix = str(tmp_path / "run")
+    choices = {"scales": "auto", "height": 200, "iter": 3, "evaluations": 2}
+    picture, record = transfer(base, style, prefix, objectives=light_objectives, **choices)
+    assert [size.shape for size in record.sizes] == [(141, 197), (200, 280)]
+    assert {entry.size for entry in record.evaluations} == {0, 1}
+    saved = [Image.open(f"{prefix}_at_iteration_{number}.png").size for number in range(3)]
+    assert saved[0] == (197, 141) and saved[-1] == picture.size == (280, 200)
 
 
 def test_a_home_folder_in_init_is_found(base, style, pictures, monkeypatch):
