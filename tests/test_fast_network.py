@@ -15,7 +15,7 @@ from style_transfer.errors import InputError
 from style_transfer.feedforward import layers
 from style_transfer.feedforward.about import About, Style, about_of_file
 from style_transfer.feedforward.model_file import read_network, save_network
-from style_transfer.feedforward.network import StyleNetwork, parameters_of, style_network
+from style_transfer.feedforward.network import parameters_of, style_network
 from style_transfer.feedforward.objective import BatchLoss, as_images
 from style_transfer.feedforward.streaming import streamed
 from style_transfer.network import feature_extractor
@@ -56,14 +56,6 @@ def convolved(features, kernel, strides):
     )
 
 
-def with_noise(pictures, tile):
-    """A picture (H, W, 3) with the tile repeated beside it."""
-    size = pictures.shape[:2]
-    times = [-(-length // period) for length, period in zip(size, tile.shape[:2], strict=True)]
-    noise = np.tile(tile, (*times, 1))[: size[0], : size[1]]
-    return np.concatenate([pictures, noise], axis=-1)
-
-
 def expected(network, pixels):
     """The network's picture in float64, from the paper's description."""
 
@@ -76,8 +68,7 @@ def expected(network, pixels):
         x = (x - mean) / np.sqrt(variance + layers.NORMALIZATION_EPSILON) * scale + shift
         return np.maximum(x, 0) if layer.relu else x
 
-    start = pixels.astype(np.float64) / 127.5 - 1
-    x = with_noise(start, float64(network.noise.tile))
+    start = x = pixels.astype(np.float64) / 127.5 - 1
     for layer in network.encoder:
         x = unit(x, layer)
     for first, second in network.residual_blocks():
@@ -90,17 +81,9 @@ def expected(network, pixels):
     return 127.5 * (1 + np.tanh(layers.GAIN * x + np.arctanh(gray)[..., None]))
 
 
-@pytest.fixture
-def small_noise(monkeypatch):
-    """A tile of noise that small pictures reach beyond."""
-    monkeypatch.setattr(layers, "PERIOD", 12)
-
-
-@pytest.mark.usefixtures("small_noise")
 @pytest.mark.parametrize("size", [(16, 16), (21, 18)])
 def test_the_network_is_the_papers(size):
     network, pixels = trained(), np.asarray(draw(*size, seed=1))
-    assert network.noise.tile.shape == (12, 12, 2)
     found = ops.convert_to_numpy(network(pixels[None]))[0]
     assert found.shape == pixels.shape
     assert abs(found - expected(network, pixels)).max() < 2e-3  # of 255
@@ -113,18 +96,6 @@ def test_a_new_network_starts_from_the_photographs_luminance():
     assert abs(found - (127.5 + layers.CONTRAST * (gray - 127.5))[..., None]).max() < 1e-2
 
 
-def test_the_noise_goes_on_over_its_edges():
-    tile = layers.noise_tile(2, np.random.default_rng(0)).astype(np.float64)
-    assert tile.shape == (layers.PERIOD, layers.PERIOD, 2)
-    assert abs(tile.mean(axis=(0, 1))).max() < 1e-6
-    assert abs(tile.std(axis=(0, 1)) - layers.DEVIATION).max() < 1e-6
-    steps = abs(np.diff(np.concatenate([tile, tile[:1]]), axis=0))
-    assert 0.7 < steps[-1].mean() / steps[:-1].mean() < 1.3  # from the last row to the first
-    doubled = abs(np.fft.fft2(np.tile(tile, (2, 2, 1)), axes=(0, 1)))
-    assert doubled[1::2].max() < 1e-6 * doubled.max()
-
-
-@pytest.mark.usefixtures("small_noise")
 @pytest.mark.parametrize("size", [(16, 16), (50, 37), (67, 30), (31, 45)])
 @pytest.mark.parametrize("rows", [4, 16, 24])
 def test_strips_give_the_picture_of_the_whole(size, rows):
@@ -197,24 +168,10 @@ def test_a_file_gives_back_the_network(tmp_path):
     assert about_of_file(tmp_path / "night.keras") == ABOUT
 
 
-def test_a_file_of_the_first_version_has_no_noise(tmp_path):
-    """Its configuration does not name any."""
-    network = StyleNetwork(4, about=ABOUT.to_json())
-    network.build((None, None, None, 3))
-    save_network(network, tmp_path / "night.keras", tmp_path)
-    with zipfile.ZipFile(tmp_path / "night.keras") as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    config = json.loads(members["config.json"])
-    del config["config"]["noise"]
-    write_members(tmp_path / "night.keras", members | {"config.json": json.dumps(config)})
-    again = read_network(tmp_path / "night.keras")
-    assert again.noise is None and len(again.weights) == len(network.weights)
-
-
 def test_the_number_of_parameters_is_the_networks():
     network = style_network(4)
     kernels = sum(np.prod(w.shape) for w in network.weights if w.path.endswith("kernel"))
-    assert parameters_of(4, network.blocks, network.noise.channels) == kernels
+    assert parameters_of(4, network.blocks) == kernels
 
 
 def test_a_network_trained_in_bfloat16_is_applied_in_float32(tmp_path):

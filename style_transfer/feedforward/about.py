@@ -20,7 +20,7 @@ PACKAGE = "style_transfer"  # the package under which Keras registers the networ
 LARGEST_CONFIG = 1 << 22  # bytes; a network's own has about 20 kB, most of it thumbnails
 _CONFIG = "config.json"
 _NETWORK = f"{PACKAGE}>StyleNetwork"  # as Keras writes it
-_KNOWN = {"name", "width", "blocks", "about", "noise"}
+_KNOWN = {"name", "width", "blocks", "about"}
 THUMBNAIL = 160  # pixels of a style's long side
 
 
@@ -121,13 +121,13 @@ def about_of_file(path: Path, what: str = "MODEL") -> About:
 
 
 def sizes_of_file(path: Path) -> dict[str, int]:
-    """`width`, `blocks` and `noise` of a network whose file `about_of_file` has read.
+    """`width` and `blocks` of a network whose file `about_of_file` has read.
 
     Raises:
         ValueError: they are not numbers that a network can have.
     """
     config = _config(path)["config"]
-    sizes = {name: config.get(name, 0) for name in ("width", "blocks", "noise")}
+    sizes = {name: config.get(name, 0) for name in ("width", "blocks")}
     if not all(type(value) is int and 0 <= value < 10**5 for value in sizes.values()):
         raise ValueError("its network has no size")
     return sizes

@@ -16,10 +16,6 @@ LUMINANCE = np.array([[0.299], [0.587], [0.114]], np.float32)  # ITU-R BT.601
 # same amount; without this factor the first steps would push the picture to the ends of its range,
 # where it would stay.
 GAIN = 0.05
-PERIOD = 256  # rows and columns after which the noise repeats itself
-# Of the noise. It has to be seen in even areas, where nothing else is, and to be lost in others:
-# with a deviation of 1, and most of it over long distances, networks painted it into everything.
-DEVIATION, LONGEST = 0.3, 24  # beside photographs from -1 to 1; pixels
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -144,55 +140,6 @@ class Unit(keras.layers.Layer):
         names = ("filters", "size", "strides", "enlarge")
         config = {name: getattr(convolution, name) for name in names}
         return super().get_config() | config | {"relu": self.relu}
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class Noise(keras.layers.Layer):
-    """Appends channels of fixed noise to a picture's own; stored in the file, and not trained.
-
-    Without them, a network has nothing from which to make strokes where a photograph is smooth, and
-    leaves it smooth (Ulyanov et al., arXiv 1603.03417, feed noise to their networks).
-
-    Args:
-        channels: the number of noise channels.
-    """
-
-    def __init__(self, channels: int, **options):
-        super().__init__(**options)
-        self.channels = channels
-
-    def build(self, input_shape):
-        shape = (PERIOD, PERIOD, self.channels)
-        self.tile = self.add_weight(shape, "zeros", trainable=False, name="tile")
-
-    def call(self, pictures, first_row: int = 0):
-        """Pictures (B, H, W, C) with noise, (B, H, W, C + channels).
-
-        Args:
-            pictures: pictures, (B, H, W, C).
-            first_row: the number of their first row, if they are a strip of a larger picture.
-        """
-        batch, rows, columns = ops.shape(pictures)[:3]
-        noise = ops.take(self.tile, (first_row + ops.arange(rows)) % PERIOD, axis=0)
-        noise = ops.take(noise, ops.arange(columns) % PERIOD, axis=1)
-        noise = ops.broadcast_to(noise[None], (batch, rows, columns, self.channels))
-        return ops.concatenate([pictures, ops.cast(noise, pictures.dtype)], axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"channels": self.channels}
-
-
-def noise_tile(channels: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise of mean 0 that goes on over its edges, float32 (PERIOD, PERIOD, channels).
-
-    Its amplitude falls with the frequency, except for wavelengths above LONGEST.
-    """
-    rows, columns = np.fft.fftfreq(PERIOD)[:, None], np.fft.fftfreq(PERIOD)[None, :]
-    spectrum = np.fft.fft2(rng.normal(size=(channels, PERIOD, PERIOD)))
-    spectrum /= np.sqrt(rows**2 + columns**2 + LONGEST**-2)
-    spectrum[:, 0, 0] = 0
-    noise = np.moveaxis(np.fft.ifft2(spectrum).real, 0, -1)
-    return (noise * (DEVIATION / noise.std(axis=(0, 1)))).astype(np.float32)
 
 
 def scaled(photographs):

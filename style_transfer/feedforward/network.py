@@ -13,18 +13,14 @@ from keras import ops
 
 from style_transfer.feedforward.about import PACKAGE
 from style_transfer.feedforward.layers import (
-    Noise,
     ReflectedConv2D,
     Unit,
-    noise_tile,
     picture_of,
     scaled,
 )
 
 WIDTH, BLOCKS = 32, 5  # as in the paper
-NOISE = 2  # channels of noise beside the photograph's three
-# Limits for a file; this program trains no larger networks.
-LARGEST_WIDTH, MOST_BLOCKS, MOST_NOISE = 512, 64, 64
+LARGEST_WIDTH, MOST_BLOCKS = 512, 64  # of a file; larger networks are not this program's
 STEP = 4  # rows and columns of a photograph for one position of the residual blocks
 
 
@@ -36,7 +32,6 @@ class StyleNetwork(keras.Model):
         width: channels after the first layer; the residual blocks have four times as many.
         blocks: the number of residual blocks.
         about: the description of its training, as JSON; see about.py.
-        noise: the number of noise channels; 0 in files of earlier versions.
 
     Raises:
         ValueError: no network of this program has such a width or number of blocks.
@@ -47,22 +42,16 @@ class StyleNetwork(keras.Model):
         width: int = WIDTH,
         blocks: int = BLOCKS,
         about: str = "",
-        noise: int = 0,
         **options,
     ):
         super().__init__(**({"dtype": "float32"} | options))  # regardless of keras.json
-        for name, value, least, most in (
-            ("width", width, 1, LARGEST_WIDTH),
-            ("blocks", blocks, 1, MOST_BLOCKS),
-            ("noise", noise, 0, MOST_NOISE),
-        ):
-            if type(value) is not int or not least <= value <= most:
-                raise ValueError(f"{name}: expected a whole number from {least} to {most}")
+        for name, value, most in (("width", width, LARGEST_WIDTH), ("blocks", blocks, MOST_BLOCKS)):
+            if type(value) is not int or not 1 <= value <= most:
+                raise ValueError(f"{name}: expected a whole number from 1 to {most}")
         if not isinstance(about, str):
             raise ValueError("about: expected text")
         self.width, self.blocks, self.about = width, blocks, about
         same = {"dtype": self.dtype_policy}
-        self.noise = Noise(noise, name="noise", dtype="float32") if noise else None
         self.encoder = [
             Unit(width, 9, name="encoder_1", **same),
             Unit(2 * width, 3, strides=2, name="encoder_2", **same),
@@ -81,9 +70,6 @@ class StyleNetwork(keras.Model):
 
     def build(self, input_shape):
         channels = 3
-        if self.noise:
-            self.noise.build(input_shape)
-            channels += self.noise.channels
         for unit in (*self.encoder, *self.residual, *self.decoder):
             unit.build((None, None, None, channels))
             channels = unit.convolution.filters
@@ -91,8 +77,7 @@ class StyleNetwork(keras.Model):
         self.built = True
 
     def call(self, photographs):
-        start = scaled(photographs)
-        features = self.seen(start)
+        start = features = scaled(photographs)
         for unit in self.encoder:
             features = unit(features)
         for first, second in self.residual_blocks():
@@ -102,23 +87,18 @@ class StyleNetwork(keras.Model):
         rows, columns = ops.shape(photographs)[1:3]  # the enlarged map may have up to 3 more
         return picture_of(start, self.last(features[:, :rows, :columns]))
 
-    def seen(self, photographs, first_row: int = 0):
-        """The encoder's input: scaled photographs and noise; see `scaled` and `Noise`."""
-        return self.noise(photographs, first_row=first_row) if self.noise else photographs
-
     def residual_blocks(self) -> list[tuple[Unit, Unit]]:
         """The two units of each residual block."""
         return list(zip(self.residual[::2], self.residual[1::2], strict=True))
 
     def get_config(self) -> dict[str, Any]:
         own = {"width": self.width, "blocks": self.blocks, "about": self.about}
-        own["noise"] = self.noise.channels if self.noise else 0
         return {"name": self.name, **own}
 
 
-def parameters_of(width: int, blocks: int, noise: int) -> int:
+def parameters_of(width: int, blocks: int) -> int:
     """The number of values in a network's convolutions; see `StyleNetwork`."""
-    encoder = 81 * (3 + noise) * width + 9 * (2 + 8) * width**2
+    encoder = 81 * 3 * width + 9 * (2 + 8) * width**2
     return encoder + 2 * blocks * 9 * 16 * width**2 + 9 * (8 + 2) * width**2 + 81 * 3 * width
 
 
@@ -135,11 +115,9 @@ def style_network(
         blocks: see `StyleNetwork`.
     """
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
-    network = StyleNetwork(width, blocks, noise=NOISE, dtype=policy)
+    network = StyleNetwork(width, blocks, dtype=policy)
     network.build((None, None, None, 3))
     rng = np.random.default_rng(seed)
-    if network.noise:
-        network.noise.tile.assign(noise_tile(network.noise.channels, rng))
     for unit in (*network.encoder, *network.residual, *network.decoder):
         kernel = unit.convolution.kernel
         deviation = np.sqrt(2 / np.prod(kernel.shape[:3]))

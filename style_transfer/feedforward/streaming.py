@@ -41,7 +41,7 @@ def streamed(network: StyleNetwork, pixels: np.ndarray, rows: int | None = None)
     """
     rows = rows or max(4 * STEP, STRIP // pixels.shape[1])
     streaming = _Streaming(pixels, max(1, rows // STEP))
-    kept = streaming.encoded(network)
+    kept = streaming.encoded(network.encoder)
     for first, second in network.residual_blocks():
         streaming.add_block(kept, first, second)
     return streaming.decoded(kept, network)
@@ -83,18 +83,16 @@ class _Streaming:
             last = min(rows, first + self.height)
             yield _Strip(first, last, max(0, first - halo), min(rows, last + halo))
 
-    def encoded(self, network: StyleNetwork) -> np.ndarray:
+    def encoded(self, units: Sequence[Unit]) -> np.ndarray:
         """The kept map: features after the encoder, (h, w, N)."""
         known: list[Callable] = []
-        units = network.encoder
         kept = _new_map((*self.shape, units[-1].convolution.filters))
         times = STEP
         for unit in units:
             times //= unit.convolution.strides
             statistics = _Statistics()
             for strip in self.strips():
-                photograph = scaled(strip.of(self.pixels, STEP))
-                features = network.seen(photograph, STEP * strip.first_read)
+                features = scaled(strip.of(self.pixels, STEP))
                 features = unit.convolution(_after(known, features))
                 own = ops.convert_to_numpy(strip.own(features, times))
                 statistics.add(own)
