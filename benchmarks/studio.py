@@ -21,10 +21,11 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -148,7 +149,8 @@ class Browser:
             if run and run["version"] != version:
                 version = run["version"]
                 for what in ("picture", "thumbnail"):
-                    self.get(f"/studio/runs/{key}/{what}?v={version}")
+                    with suppress(urllib.error.HTTPError):  # it is another picture by now
+                        self.get(f"/studio/runs/{key}/{what}?v={version}")
             if run and run["status"] == "finished":
                 return
             assert not run or run["status"] != "failed", run["lines"]

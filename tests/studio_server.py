@@ -16,7 +16,7 @@ from light_program import light_objectives
 from neural_style_transfer import resume, transfer
 
 LIGHT = Path(__file__).parent / "light_studio.py"
-PATIENCE = 60  # seconds
+PATIENCE = 150  # seconds; machines may be busy
 
 
 class Server:

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import os
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,12 @@ from style_transfer.errors import InputError
 from style_transfer.presets import PRESETS, make_settings
 from style_transfer.settings import Settings
 from style_transfer.studio import brush, uploads
-from style_transfer.studio.chinese import FIELDS
 from style_transfer.studio.desk import differing
 from style_transfer.studio.library import key_of
 from style_transfer.studio.live import MOST_POINTS, Live, curves, load_live
 from style_transfer.studio.order import waiting_orders
 from style_transfer.studio.places import is_held, locked, places_in
-from style_transfer.studio.texts import GROUPS, LANGUAGES
+from style_transfer.studio.texts import FIELDS, GROUPS, LANGUAGES
 
 # Files of the folder
 
@@ -218,7 +218,8 @@ def test_both_languages_have_all_texts():
     assert GROUPS["en"].keys() == GROUPS["zh"].keys()
     names = {item.name for item in dataclasses.fields(Settings)}
     assert {item.metadata["group"] for item in dataclasses.fields(Settings)} <= GROUPS["en"].keys()
-    assert FIELDS.keys() <= names
+    assert FIELDS["zh"].keys() == names - {"large_pictures"}
+    assert FIELDS["en"].keys() <= names
 
 
 # The command line
@@ -244,3 +245,13 @@ def test_the_command_line_is_refused_in_one_line(capsys, tmp_path, monkeypatch):
         assert captured.startswith("studio.py: error: ") and said in captured
         assert captured.count("\n") == 1
     assert os.listdir(tmp_path) in ([], ["out"])  # noqa: PTH208
+
+
+def test_a_refused_start_leaves_nothing_behind(capsys, tmp_path):
+    import studio
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert studio.main(["--folder", str(tmp_path / "new"), "--port", port]) == 2
+    assert capsys.readouterr().err.count("\n") == 1  # of the port, or that Gradio is missing
+    assert not (tmp_path / "new").exists()

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import shutil
 
 import pytest
 
@@ -105,6 +106,17 @@ def test_a_body_longer_than_announced_is_cut_off(monkeypatch):
     guard = Guard(inner, loopback=True)
     assert answer(guard, scope(), b"x" * 60, b"x" * 30) == 200
     assert answer(guard, scope(), b"x" * 60, b"x" * 60) == 413
+
+
+def test_nothing_more_is_taken_when_the_disk_is_full(tmp_path, monkeypatch):
+    guard = Guard(inner, loopback=True, folder=tmp_path)
+    upload = scope("/en/gradio_api/upload", "POST", content_length="10")
+    stop = scope("/studio/runs/0123456789abcdef/stop", "POST")
+    assert answer(guard, upload) == answer(guard, stop) == 200
+    almost_full = shutil._ntuple_diskusage(1 << 40, (1 << 40) - 1000, 1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: almost_full)
+    assert answer(guard, upload) == 507
+    assert answer(guard, stop) == answer(guard, scope("/en/")) == 200
 
 
 def test_the_password_opens():

@@ -1,5 +1,6 @@
 """style_transfer/studio: runs painted in processes of their own, stopped, killed and resumed."""
 
+import errno
 import shlex
 import signal
 import struct
@@ -21,7 +22,7 @@ from style_transfer.events import Evaluated, StopRun
 from style_transfer.studio.commands import command_lines
 from style_transfer.studio.deep import write_deep
 from style_transfer.studio.library import key_of
-from style_transfer.studio.live import load_live
+from style_transfer.studio.live import Live, load_live
 from style_transfer.studio.order import Order, waiting_orders
 from style_transfer.studio.painter import Painter
 from style_transfer.studio.places import places_in
@@ -146,6 +147,37 @@ def test_a_loss_that_is_no_number_is_told_in_a_line(atelier, monkeypatch):
     monkeypatch.setenv("STUDIO_FAULTS", '{"do": "style", "evaluation": 2}')
     run = atelier.until(atelier.begin(), "failed")
     assert "style" in run["lines"][-1] and "\n" not in run["lines"][-1]
+
+
+def test_a_run_stopped_in_its_first_iteration_goes_on(atelier, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDIO_FAULTS", '{"sleep": 0.3}')
+    key = atelier.begin()
+    while not (atelier.run(key) or {}).get("evaluations"):
+        time.sleep(0.02)
+    assert atelier.painter.stop(atelier.found(key).run)
+    assert atelier.until(key, "stopped")["iterations"] == []
+    monkeypatch.setenv("STUDIO_FAULTS", "{}")
+    atelier.desk.resume(atelier.found(key))
+    time.sleep(0.3)
+    assert atelier.until(key, "finished")["iterations"] == [0, 1, 2]
+    result = atelier.found(key).files.picture().read_bytes()
+    assert result == painted_again(atelier, key, tmp_path / "again")
+
+
+def test_a_full_disk_is_told_though_nothing_can_be_written(atelier, monkeypatch):
+    monkeypatch.setenv("STUDIO_FAULTS", '{"sleep": 0.1, "do": "kill", "evaluation": 6}')
+    key = atelier.begin()
+    while not (atelier.run(key) or {}).get("evaluations"):
+        time.sleep(0.02)
+
+    def full(self, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Live, "save", full)
+    assert "signal 9" in atelier.until(key, "failed")["lines"][-1]
+    with pytest.raises(InputError, match="folder: .*No space left on device"):
+        atelier.desk.resume(atelier.found(key))
+    assert atelier.run(key)["status"] == "failed"
 
 
 def test_a_run_that_cannot_begin_is_told(atelier):

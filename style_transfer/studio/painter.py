@@ -120,7 +120,6 @@ class Painter:
                 raise InputError(
                     f"queue: expected at most {LONGEST_QUEUE} orders. Received: one more"
                 )
-            self._failed.pop(order.run, None)
             self._number += 1
             path = self.places.orders / f"{self._number:06d}.json"
             shown = live_path(self.places, order.run)
@@ -132,6 +131,7 @@ class Painter:
                 raise InputError(
                     f"folder: expected room for an order. Received: {error.strerror or error}"
                 ) from None
+            self._failed.pop(order.run, None)
             self._waiting.append((path, order))
             return len(self._waiting) - 1 + len(self._running)
 
