@@ -28,6 +28,7 @@ from style_transfer.runs.guard import (
 from style_transfer.runs.record import Method
 from style_transfer.schedule import Size, plan
 from style_transfer.settings import Settings
+from style_transfer.tile_crew import crew_size, other_processes
 
 SAMPLE = (256, 384)  # rows and columns of the measured evaluation; smaller ones cost less per pixel
 TWO_PASSES = 1.5  # operations in tiles, with two forward passes, relative to a whole picture's
@@ -53,8 +54,9 @@ def estimate(
     """
     own: dict[str, Any] = {"overwrite": False, "journal": True, "force": False}
     own |= {name: options.pop(name) for name in own.keys() & options.keys()}
-    for name in ("quiet", "workers", "address"):  # these do not change the estimate
-        options.pop(name, None)
+    options.pop("quiet", None)
+    address = options.pop("address", None)
+    workers = other_processes(crew_size(options.pop("workers", 1), address), address)
     given, choices = given_pictures(options)
     settings = make_settings(preset, **output_by_ending(prefix, choices))
     sources = Sources.chosen(base, styles, settings, given)
@@ -65,14 +67,16 @@ def estimate(
     check_inputs_apart(files, inputs.paths())
     check_free(files, inputs.paths(), own["overwrite"])
     check_memory(own["force"])(settings, inputs)
-    return told(settings, inputs, files, own["journal"])
+    return told(settings, inputs, files, own["journal"], workers)
 
 
-def told(settings: Settings, inputs: Inputs, files: RunFiles, journal: bool) -> dict[str, float]:
+def told(
+    settings: Settings, inputs: Inputs, files: RunFiles, journal: bool, workers: int
+) -> dict[str, float]:
     """Measure, print a line per size and the sums, and return the sums; see `estimate`."""
     sizes = plan(settings, *inputs.content.image.size)
     styles = len(inputs.styles)
-    methods = methods_for(settings, sizes, styles)
+    methods = methods_for(settings, sizes, styles, workers)
     megapixel = measured_seconds(settings)
     total, memory = 0.0, 0
     for size in sizes:
@@ -80,7 +84,7 @@ def told(settings: Settings, inputs: Inputs, files: RunFiles, journal: bool) -> 
         evaluations = size.iterations * settings.evaluations
         seconds = megapixel * megapixels_of(settings, size, method, styles)
         total += seconds
-        memory = max(memory, bytes_by_method(settings, size.shape, styles, method))
+        memory = max(memory, bytes_by_method(settings, size.shape, styles, method, workers))
         way = f"tiles of {method.tile}" if method.tile else "whole"
         say(
             f"{size.columns} x {size.rows}: {evaluations} evaluations, {way}, "

@@ -174,6 +174,19 @@ def test_a_dry_run_tells_and_writes_nothing(_named, capsys):
     assert [line.split(":")[0] for line in lines[2:]] == ["Time", "Memory", "Disk"]
 
 
+def test_a_dry_run_counts_the_memory_of_workers(_named, capsys):
+    paths = [str(_named / name) for name in ("photo.jpg", "painting.png", "out/cat")]
+    found = []
+    for more in ([], ["--workers", "3"], ["--workers", "3", "--address", "127.0.0.1:9"]):
+        options = ["--dry_run", "--height", "64", "--tile", "32", "--precision", "float32"]
+        assert main([*paths, *options, *more, "--memory", "64"]) == 0
+        line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("Memory"))
+        found.append(float(line.split()[2]))
+    # Each has the libraries, 0.85 GiB; on a cluster the workers are elsewhere.
+    assert found[1] - found[0] == pytest.approx(3 * 0.85, abs=0.3)
+    assert found[2] == found[0]
+
+
 @pytest.mark.parametrize(
     ("more", "line"),
     [

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from style_transfer.balance import balanced_loss_weights
-from style_transfer.cluster import check_ray, parse_workers
+from style_transfer.cluster import check_ray
 from style_transfer.disk import disk_line
-from style_transfer.machine import usable_cores
 from style_transfer.memory import methods_for
 from style_transfer.objective import make_objective
 from style_transfer.runs.kept_tiles import KeptTiles
-from style_transfer.tile_crew import Crew
+from style_transfer.tile_crew import Crew, crew_size, other_processes
 from style_transfer.tile_map import TileMap, Tiling
 from style_transfer.tiled_targets import TiledTargets, make_tiled_targets
 from style_transfer.tiles import balanced_loss_weights_in_tiles, make_tiled_objective
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from style_transfer.shared import Shared
     from style_transfer.targets import Masks, Targets
     from style_transfer.vgg import Filters
-
-CORES_A_WORKER = 2
 
 
 def crew_for(run: Run, filters: Filters, workers: int | str, address: str | None) -> Crew:
@@ -45,10 +42,7 @@ def crew_for(run: Run, filters: Filters, workers: int | str, address: str | None
         InputError: `workers` is not a number, Ray is missing, or there is no cluster at the
             address.
     """
-    count = parse_workers(workers)
-    if count is None and address is None:
-        # On 2 cores, two processes were not faster than one with two threads.
-        count = max(1, usable_cores() // CORES_A_WORKER)
+    count = crew_size(workers, address)
     if count == 1 and address is None:
         return Crew()
     check_ray(address)
@@ -73,7 +67,7 @@ class RunLosses:
         self._tiles: TileMap | None = None
         run.resources.callback(self.close)
         self.settings, record = run.record.settings, run.record
-        local = 0 if self.crew.is_this_process or self.crew.address else self.crew.workers or 0
+        local = other_processes(self.crew.workers, self.crew.address)
         sizes, styles = record.sizes, len(record.styles)
         run.choose_methods(partial(methods_for, self.settings, sizes, styles, local))
         if run.files and (line := disk_line(record, run.files, run.options.journal)):
