@@ -93,7 +93,6 @@ class Browser:
 
     def __init__(self, address: str):
         self.address = address
-        self.session = uuid.uuid4().hex[:10]
         self.config = json.loads(self.get("/en/config"))
         self.parts = {part["id"]: part["props"] for part in self.config["components"]}
 
@@ -130,10 +129,10 @@ class Browser:
         event = next(d for d in self.config["dependencies"] if [button, "click"] in d["targets"])
         parts = [self.parts[number] for number in event["inputs"]]
         data = [given.get(props.get("elem_id"), props.get("value")) for props in parts]
-        order = {"data": data, "fn_index": event["id"], "event_data": None}
-        order["session_hash"] = self.session
+        session = uuid.uuid4().hex[:10]  # each run from a page of its own
+        order = {"data": data, "fn_index": event["id"], "session_hash": session, "event_data": None}
         self.post("/en/gradio_api/queue/join", json.dumps(order).encode(), "application/json")
-        for line in self.get(f"/en/gradio_api/queue/data?session_hash={self.session}").splitlines():
+        for line in self.get(f"/en/gradio_api/queue/data?session_hash={session}").splitlines():
             told = json.loads(line.removeprefix(b"data: ")) if line.startswith(b"data: ") else {}
             if told.get("msg") == "process_completed":
                 refusal, key = told["output"]["data"]

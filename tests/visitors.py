@@ -58,7 +58,8 @@ class Visitor:
         self.server = server
         self.context = browser.new_context(viewport=viewport, locale=locale)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(120_000)  # machines may be busy
+        self.context.set_default_timeout(120_000)  # machines may be busy
+        self.context.set_default_navigation_timeout(120_000)
         self.errors, self.elsewhere = [], []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self._requested(request.url))
