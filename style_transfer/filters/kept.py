@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,7 @@ def _read(path: Path, network: str, layers: list[str]) -> Filters:
 def _write(path: Path, filters: Filters) -> None:
     """Write filters to a file that appears once it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    arrays = {"sha256": np.array(sha256_of_arrays(filters))}
+    arrays: dict[str, Any] = {"sha256": np.array(sha256_of_arrays(filters))}
     for layer, (kernel, bias) in filters.arrays.items():
         arrays |= {f"{layer}/kernel": kernel, f"{layer}/bias": bias}
     with tempfile.NamedTemporaryFile(
