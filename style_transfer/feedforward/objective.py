@@ -45,7 +45,7 @@ class BatchLoss:
         loss_weights: the loss weights of the parts, instead of those of the settings.
         energies: a crop's average ΣP² by content layer. The `relative` content loss of a crop with
             less, such as one of plain sky, is divided by this average, so that the crop counts as
-            much as in a whole photograph. With its own energy it could count a hundred times more.
+            much as in a whole photograph. With its own, such crops count several times more.
     """
 
     def __init__(
