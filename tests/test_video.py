@@ -244,7 +244,7 @@ def test_what_was_begun_with_other_choices_is_not_mixed(folder, whole, tmp_path)
     begin(folder, out)
     command = [folder / "scenes.mp4", folder / "style.png", out, *CHEAP]
     code, _, errors = clips.here(*command, "--temporal_weight=3")
-    assert code == 2 and "2 frames are painted with others" in errors and errors.count("\n") == 1
+    assert code == 2 and "2 frames of which were painted" in errors and errors.count("\n") == 1
     assert frames_kept(out) == 2
     code, _, errors = clips.here(*command)
     assert code == 0 and out.read_bytes() == whole

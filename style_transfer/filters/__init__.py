@@ -208,6 +208,6 @@ def check_large_enough(images: list[np.ndarray], layers: list[str], option: str)
         rows, columns = image.shape[1:3]
         if min(rows, columns) < least:
             raise InputError(
-                f"{option}: expected pictures whose sides have at least {least} pixels at the size "
+                f"{option}: expected pictures whose sides are at least {least} pixels at the size "
                 f"to which filters are fitted. Received: {rows} x {columns}"
             )
