@@ -20,6 +20,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads that spin make small work slow
@@ -184,6 +185,20 @@ def run(chosen: dict, arguments: list[str]) -> int:
     return code
 
 
+def leave(chosen: dict, arguments: list[str]) -> None:
+    """Run the program and end this process, without the second that TensorFlow's own end takes."""
+    try:
+        code = run(chosen, arguments)
+    except SystemExit as stop:
+        code = stop.code or 0
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code & 255)
+
+
 def serve() -> None:
     """Run the program again and again, each time in a fork that starts with all imports done.
 
@@ -204,7 +219,7 @@ def serve() -> None:
         if not process:
             for number, file in enumerate(files, start=1):
                 os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-            sys.exit(run(chosen, command))
+            leave(chosen, command)
         print(process, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 
