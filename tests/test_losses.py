@@ -1,5 +1,6 @@
 """Loss terms beside their formulas in NumPy, float64."""
 
+import keras
 import numpy as np
 import pytest
 import reference
@@ -246,6 +247,20 @@ def test_wasserstein_and_its_gradient_in_float64(silent, style_positions, positi
     assert error < 1e-4
     for array, again in zip((value, gradient), distance(f, s), strict=True):
         assert np.array_equal(array, again)
+
+
+def test_small_eigenvalues_of_a_graded_matrix_are_exact():
+    rng = np.random.default_rng(18)
+    scales, features = np.geomspace(1, 1e-4, 48), rng.normal(size=(200, 48))
+    matrix = (scales[:, None] * (features.T @ features) * scales).astype(np.float32)
+    with backends.float64():
+        values, axes = map(np.asarray, backends.graded_eigh(keras.ops.convert_to_tensor(matrix)))
+    assert values.dtype == axes.dtype == np.float32
+    expected = np.linalg.eigvalsh(matrix.astype(np.float64))
+    assert_allclose(values, expected, rtol=1e-4)  # the smallest is 1e-8 of the largest
+    rebuilt = (axes * values) @ axes.T
+    # Errors relative to the largest eigenvalue would be 1e3 in the last rows.
+    assert_allclose(rebuilt / scales / scales[:, None], features.T @ features, atol=1)
 
 
 @pytest.mark.parametrize("positions, style_positions", [(900, 900), (2500, 700)])

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +28,16 @@ VARIABLE = "NST_FILTERS_CACHE"  # a folder instead of the platform's, or `off`
 KEPT = 4  # files of up to 52 MB, VGG19's to block5_conv1
 UNFINISHED = ".unfinished"
 STALE = 3600.0  # seconds after which an unfinished file was left by a process that was killed
-UNUSABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+UNUSABLE = (  # what a file, or the lack of one, can raise
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def fitted_or_kept(
