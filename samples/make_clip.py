@@ -17,7 +17,7 @@ from PIL import Image
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-ROWS, COLUMNS, FRAMES, FPS = 144, 216, 24, 12
+ROWS, COLUMNS, FRAMES, FPS = 120, 180, 16, 8
 
 
 def frame(photo: Image.Image, number: int) -> Image.Image:
@@ -44,7 +44,7 @@ def main() -> None:
         for number in range(FRAMES):
             frame(photo, number).save(frames / f"{number:02d}.png")
         style = HERE / "painting.jpg"
-        video(frames, style, painted, fps=FPS, height=ROWS, weights="fitted", quiet=False)
+        video(frames, style, painted, fps=FPS, height=ROWS, iter=3, weights="fitted", quiet=False)
         out.write_bytes(painted.read_bytes())
     with Image.open(out) as clip:
         clip.seek(FRAMES - 1)

@@ -83,7 +83,7 @@ def test_iterations_dissolve_from_the_photograph_into_the_painting(run, tmp_path
     assert seconds == pytest.approx(1.5, abs=0.02)
     steps = [round(10 * time) for time, _ in frames]
     assert [time for time, _ in frames] == pytest.approx([n / 10 for n in steps], abs=0.011)
-    # WebP's encoder makes one of neighbors that are equal.
+    # WebP's encoder makes one of neighbors that are nearly equal.
     assert steps == list(range(10)) or (ending == ".webp" and steps[0] == 0 and len(steps) > 4)
     photograph = Image.open(run.with_name("base.png")).resize((48, 32), Image.Resampling.LANCZOS)
     first, last = (pixels.astype(float) for _, pixels in (frames[0], frames[-1]))
