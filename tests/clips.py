@@ -24,7 +24,7 @@ CHEAP = [
 
 def program(*arguments, **popen) -> subprocess.CompletedProcess:
     """The real program, as people start it."""
-    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=200, **popen)
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=280, **popen)
 
 
 def command(*arguments) -> list[str]:
