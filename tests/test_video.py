@@ -19,8 +19,8 @@ import clips
 
 import video
 from style_transfer.events import StopRun
+from style_transfer.video.any_clip import open_clip
 from style_transfer.video.by_painting import Steps
-from style_transfer.video.clip import open_clip
 from style_transfer.video.clip_files import ClipFiles
 from style_transfer.video.clip_record import ClipRecord
 from style_transfer.video.progress import FrameDone

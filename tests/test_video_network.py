@@ -17,8 +17,8 @@ from test_fast_network import ABOUT
 import video
 from style_transfer.feedforward.model_file import save_network
 from style_transfer.feedforward.network import style_network
+from style_transfer.video.any_clip import open_clip
 from style_transfer.video.by_network import ByNetwork
-from style_transfer.video.clip import open_clip
 from style_transfer.video.motion import Motion, TakenOver
 
 

@@ -14,8 +14,8 @@ import av
 import clips
 
 from style_transfer.errors import InputError
+from style_transfer.video.any_clip import open_clip
 from style_transfer.video.choices import ClipChoices
-from style_transfer.video.clip import open_clip
 from style_transfer.video.picture_series import Folder
 from style_transfer.video.survey import survey
 

@@ -3,7 +3,6 @@
 Whatever the source, frames are upright, sRGB, with 8 bits and square pixels.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,7 +12,6 @@ from typing import NamedTuple, Protocol
 from PIL import Image
 
 from style_transfer.errors import InputError
-from style_transfer.paths import existing_file, expanded
 
 
 class Shown(NamedTuple):
@@ -80,26 +78,6 @@ class Timing:
     def rate(self) -> Fraction:
         """Frames per second, on average."""
         return Fraction(len(self.times)) / ((self.end - self.times[0]) * self.unit)
-
-
-def open_clip(source: str | os.PathLike, rate: float | None = None) -> Clip:
-    """Open a file that FFmpeg can read, a folder of numbered pictures, or an animated picture.
-
-    Args:
-        source: its path.
-        rate: frames per second, for a folder.
-
-    Raises:
-        InputError: there is no such file, or it is not a clip.
-    """
-    from style_transfer.video.film import Film
-    from style_transfer.video.picture_series import Animation, Folder, is_picture
-
-    path = expanded(source, "CLIP")
-    if os.path.isdir(path):  # noqa: PTH112 (that of Path raises if a name is too long)
-        return Folder(path, rate)
-    path = existing_file(path, "CLIP")
-    return Animation(path) if is_picture(path) else Film(path)
 
 
 def refused(path: Path, reason: str = "") -> InputError:

@@ -14,8 +14,8 @@ from style_transfer.console import duration
 from style_transfer.errors import InputError, RunStopped
 from style_transfer.events import IterationDone, Said
 from style_transfer.runs.files import write_whole
+from style_transfer.video.any_clip import open_clip
 from style_transfer.video.by_painting import Script
-from style_transfer.video.clip import open_clip
 from style_transfer.video.clip_files import (
     ClipFiles,
     check_apart,

@@ -18,8 +18,9 @@ from style_transfer.runs.files import write_text, write_whole
 from style_transfer.runs.record import PictureFile
 from style_transfer.schedule import full_size, plan
 from style_transfer.settings import Settings
+from style_transfer.video.any_clip import open_clip
 from style_transfer.video.choices import ClipChoices
-from style_transfer.video.clip import Clip, open_clip
+from style_transfer.video.clip import Clip
 from style_transfer.video.clip_files import ClipFiles, digest_of_files
 from style_transfer.video.clip_record import ClipRecord, fields_of
 from style_transfer.video.picture_series import Folder

@@ -18,9 +18,10 @@ from PIL import Image
 from style_transfer.parsing import layers_in_use
 from style_transfer.pictures import load_picture
 from style_transfer.vgg import layers_up_to
+from style_transfer.video.any_clip import open_clip
 from style_transfer.video.by_network import ByNetwork
 from style_transfer.video.by_painting import ByPainting, Look, Script, ignored
-from style_transfer.video.clip import Clip, open_clip
+from style_transfer.video.clip import Clip
 from style_transfer.video.clip_files import ClipFiles, read_frame, write_frame
 from style_transfer.video.clip_record import ClipRecord
 from style_transfer.video.motion import LONG_TERM, Motion
