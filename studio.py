@@ -69,8 +69,9 @@ def studio(options: argparse.Namespace, program: str) -> None:
         options: those of the command line.
         program: the file that paints when it is started with `PAINT`.
     """
+    from style_transfer.studio.address import address
     from style_transfer.studio.places import places_in
-    from style_transfer.studio.server import Commands, address, serve
+    from style_transfer.studio.server import Commands, serve
 
     places = places_in(options.folder)
     at = address(options.host, options.port, options.password)

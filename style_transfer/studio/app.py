@@ -10,6 +10,7 @@ from pathlib import Path
 import gradio as gr
 from fastapi import FastAPI
 
+from style_transfer.studio.address import Address
 from style_transfer.studio.desk import Desk
 from style_transfer.studio.guard import Guard
 from style_transfer.studio.library import Library
@@ -18,11 +19,12 @@ from style_transfer.studio.page import Page, head
 from style_transfer.studio.painter import Painter
 from style_transfer.studio.places import Places
 from style_transfer.studio.routes import STATIC, Routes, Studio
-from style_transfer.studio.server import Address, samples
 from style_transfer.studio.state import Teller
 from style_transfer.studio.texts import LANGUAGES
 from style_transfer.studio.uploads import LARGEST_FILE, keep
 
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = {"photo": "photo.jpg", "painting": "painting.jpg", "abstract": "abstract.jpg"}
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"]
 MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
 MOST_SESSIONS = 100  # pages whose forms Gradio remembers, 0.2 MB each
@@ -77,6 +79,12 @@ def make_app(
 def theme() -> gr.themes.Base:
     """A plain theme with the machine's own fonts; colors come from studio.css."""
     return gr.themes.Base(font=FONTS, font_mono=MONO, radius_size="md", spacing_size="sm")
+
+
+def samples() -> dict[str, Path]:
+    """Pictures to try, if the program's folder has them."""
+    found = {name: ROOT / "samples" / file for name, file in SAMPLES.items()}
+    return {name: path for name, path in found.items() if path.is_file()}
 
 
 def kept_samples(places: Places) -> dict[str, Path]:

@@ -3,59 +3,18 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from style_transfer.console import say
 from style_transfer.errors import InputError
+from style_transfer.studio.address import Address
 from style_transfer.studio.places import Places, locked
 
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLES = {"photo": "photo.jpg", "painting": "painting.jpg", "abstract": "abstract.jpg"}
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NOT_INSTALLED = "studio.py needs Gradio: pip install -r requirements-studio.txt"
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the server listens.
-
-    Attributes:
-        host: a name or address of this machine.
-        port: the port; 0 takes a free one.
-        password: for all users; empty: none, only on loopback.
-        made_up: whether the program chose the password and must print it.
-    """
-
-    host: str
-    port: int
-    password: str = ""
-    made_up: bool = False
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        return self.host in LOOPBACK
-
-
-def address(host: str, port: int, password: str | None) -> Address:
-    """The address for the user's choices; always with a password unless it is loopback.
-
-    Raises:
-        InputError: the password is too short.
-    """
-    if password is not None and len(password) < 8:
-        raise InputError(
-            f"--password: expected at least 8 characters. Received: {len(password)} of them"
-        )
-    if password is None and host not in LOOPBACK:
-        return Address(host, port, secrets.token_urlsafe(12), made_up=True)
-    return Address(host, port, password or "")
 
 
 @dataclass(frozen=True)
@@ -154,9 +113,3 @@ def listen(at: Address) -> socket.socket:
             f"Received: {at.host}, {at.port} ({error.strerror or error})"
         ) from None
     return listener
-
-
-def samples() -> dict[str, Path]:
-    """Pictures to try, if the program's folder has them."""
-    found = {name: ROOT / "samples" / file for name, file in SAMPLES.items()}
-    return {name: path for name, path in found.items() if path.is_file()}
