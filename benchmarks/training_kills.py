@@ -133,7 +133,7 @@ def run_training(arguments: list, kills: Sequence[float]) -> Training:
         code, told = run_part(arguments, left.pop(0) if left else None)
         if killed and told:
             training.lost.append(seconds_lost(killed, told[0][0]))
-        if code == 0:
+        if code == 0 or _is_finished(Path(folder, name)):  # some are killed after their end
             break
         killed = told or killed
     log = Path(folder, name).with_name(f"{Path(name).stem}_log.csv")
@@ -145,6 +145,13 @@ def run_training(arguments: list, kills: Sequence[float]) -> Training:
     training.loss = statistics.fmean(losses[-max(1, round(LAST * len(losses))) :])
     training.seconds = float(rows[-1][header.index("seconds")])
     return training
+
+
+def _is_finished(model: Path) -> bool:
+    """Whether a network's training has come to its end."""
+    from style_transfer.feedforward.about import about_of_file
+
+    return model.exists() and about_of_file(model).finished
 
 
 def seconds_lost(told: Told, again: int) -> float:

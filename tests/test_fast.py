@@ -15,6 +15,7 @@ from fast_program import ENVIRONMENT, SCRIPT, TINY, options, run
 from PIL import Image
 
 import fast_style_transfer
+from benchmarks import training_kills
 from style_transfer.errors import InputError
 from style_transfer.events import StopRun
 from style_transfer.feedforward.about import about_of_file
@@ -220,3 +221,11 @@ def test_the_rate_falls_with_the_share_of_time():
     assert choices.rate(0.5) == pytest.approx(0.005)
     assert choices.rate(1) == 0
     assert [Choices(steps=n).steps_of_epoch for n in (30, 7, 8)] == [5, 1, 4]
+
+
+def test_seconds_that_a_kill_costs():
+    """From the last step that the backup holds to the last that was told."""
+    told = [(5, 20.0), (6, 21.0), (7, 22.5), (8, 24.0)]
+    assert training_kills.seconds_lost(told, again=7) == 3.0
+    assert training_kills.seconds_lost(told, again=9) == 0.0
+    assert training_kills.seconds_lost(told, again=4) == 4.0  # no backup since the start
