@@ -9,7 +9,8 @@ that a process starts, is killed and resumes in a fraction of a second.
 Faults, in JSON: with `do`, what happens (a key of `FAULTS`) at the fresh evaluation number
 `evaluation`, or at the `nth` opening of a file named `open`; `line`, to be killed at that executed
 line of runs/ and evaluator.py; `count`, a file to write the number of such lines to; `sleep`,
-seconds an evaluation takes; `clock`, to let time.time() run backwards; `filters`, their SHA-256.
+seconds an evaluation takes; `alarm`, seconds until one kills it; `clock`, to let time.time() run
+backwards; `filters`, their SHA-256.
 """
 
 import itertools
@@ -173,6 +174,8 @@ def run(chosen: dict, arguments: list[str]) -> int:
     prefix = Path(arguments[1] if arguments[0] == "--resume" else arguments[2])
     if "open" in faults:
         watch_openings()
+    if "alarm" in faults:
+        signal.setitimer(signal.ITIMER_REAL, faults["alarm"])
     if "clock" in faults:
         clock = itertools.count(2e9, -3600)
         time.time = lambda: next(clock)
