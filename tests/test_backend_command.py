@@ -64,7 +64,7 @@ def test_losses_are_tensorflow_s(options, base, style, tmp_path):
 
 
 @pytest.mark.skipif(BACKEND == "tensorflow", reason="needs KERAS_BACKEND=torch or jax")
-def test_a_run_stopped_below_tensorflow_goes_on_below_another_backend(base, style, tmp_path):
+def test_a_run_goes_on_below_another_backend(base, style, tmp_path):
     prefix = tmp_path / "run"
     program = (
         "import sys; from neural_style_transfer import main, transfer; "

@@ -137,7 +137,7 @@ def test_the_loss_of_a_batch_is_the_mean_of_the_scripts(filters, choices):
     assert np.allclose(found, np.mean(wanted, axis=0), rtol=1e-4)
 
 
-def test_a_crop_of_little_energy_counts_as_in_a_whole_photograph(filters):
+def test_a_crop_of_little_energy_counts_as_a_photograph(filters):
     """Its content loss is divided by the energy that crops have on average, where that is more."""
     settings = make_settings(content_layers="block1_conv2", style_layers="block1_conv1")
     arrays = {name: pair for name, pair in filters["vgg19"].items() if name < "block2"}

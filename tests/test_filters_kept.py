@@ -93,7 +93,7 @@ def test_damaged_files_are_replaced(damage, folder, fits):
         assert same(first, load()) and len(fits) == 2 and path.read_bytes() == whole
 
 
-def test_only_the_files_used_last_are_kept_and_others_left_alone(folder):
+def test_only_the_files_used_last_are_kept(folder):
     folder.mkdir()
     (folder / "notes.npz").write_text("mine")
     stale = folder / ("a" * 64 + "x" + kept.UNFINISHED)

@@ -148,7 +148,7 @@ def test_luminance_keeps_the_colors_of_the_clip(folder, beside):
         assert abs(one - other)[..., 0].mean() > 1
 
 
-def test_a_look_paints_the_first_frame_and_the_clip_goes_on_from_it(folder, whole, tmp_path):
+def test_a_clip_goes_on_from_a_look_at_its_first_frame(folder, whole, tmp_path):
     command = [folder / "scenes.mp4", folder / "style.png", tmp_path / "o.mp4", *CHEAP]
     command.remove("--quiet")
     code, out, errors = clips.here(*command, "--dry_run")
@@ -275,9 +275,7 @@ def test_an_earlier_clip_goes_only_when_the_new_one_is_whole(folder, whole, tmp_
 
 
 @pytest.mark.parametrize("kind", ["out.mp4", "frames"])
-def test_killed_between_the_clip_and_its_record_it_knows_the_clip(
-    folder, tmp_path, monkeypatch, kind
-):
+def test_killed_before_its_record_it_knows_the_clip(folder, tmp_path, monkeypatch, kind):
     out = tmp_path / kind
     command = [folder / "scenes.mp4", folder / "style.png", out, *CHEAP]
 
@@ -297,7 +295,7 @@ def test_killed_between_the_clip_and_its_record_it_knows_the_clip(
     assert clips.here(*command, "--start=0.125", "--overwrite")[0] == 0
 
 
-def test_a_frame_that_was_damaged_is_named_and_can_be_painted_again(folder, whole, tmp_path):
+def test_a_damaged_frame_is_named_and_painted_again(folder, whole, tmp_path):
     out = tmp_path / "o.mp4"
     begin(folder, out)
     frame = tmp_path / "o.mp4_state" / "frame_000001.png"
@@ -317,7 +315,7 @@ def test_the_record_says_what_was_done(folder, whole):
     assert [time * record.timing.unit for time in record.times] == clips.times_of(folder / "w.mp4")
 
 
-def test_scenes_are_painted_by_several_processes_with_the_same_bytes(folder, whole, tmp_path):
+def test_several_processes_paint_scenes_with_the_same_bytes(folder, whole, tmp_path):
     pytest.importorskip("ray", reason="needs requirements-cluster.txt")
     out = tmp_path / "o.mp4"
     result = clips.program(folder / "scenes.mp4", folder / "style.png", out, *CHEAP, "--workers=2")

@@ -74,7 +74,7 @@ def content(folder):
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_iterations_dissolve_from_the_photograph_into_the_painting(run, tmp_path, ending):
+def test_iterations_dissolve_into_the_painting(run, tmp_path, ending):
     before = content(run.parent)
     path = tmp_path / f"film{ending}"
     code, out, errors = animated(run, path, "--seconds=1", "--fps=10", "--hold=0.5")

@@ -144,7 +144,7 @@ def disk(picture, x):
     return np.where(inside[..., None], other[:, 80 - x : 80 - x + COLUMNS], picture), inside
 
 
-def test_around_a_thing_that_moves_nearly_all_that_both_frames_show_counts(picture):
+def test_around_a_moving_thing_nearly_all_counts(picture):
     (before, covered), (now, covers) = (disk(window(picture, 0, 0), x) for x in (36, 39))
     motion, flow = Motion(), make_flow()
     motion.add(before, before)
@@ -157,7 +157,7 @@ def test_around_a_thing_that_moves_nearly_all_that_both_frames_show_counts(pictu
     assert abs(over.earlier - now)[found & shown].mean() < 3
 
 
-def test_a_flow_takes_over_a_neighbors_where_the_frames_agree_better(picture):
+def test_a_flow_is_a_neighbors_where_that_agrees_better(picture):
     here, there = window(picture, 10, 10), window(picture, 6, 10)
     right = np.zeros((ROWS, COLUMNS, 2), np.float32)
     right[..., 0] = 4
@@ -179,7 +179,7 @@ def test_what_lies_outside_of_the_earlier_frame_is_not_visible():
     np.testing.assert_array_equal(seen, np.repeat([[1.0] * 9 + [0.0] * 3], 10, axis=0))
 
 
-def test_long_term_takes_each_pixel_from_the_latest_frame_that_shows_it():
+def test_long_term_takes_the_latest_frame_that_shows_a_pixel():
     """Equation 9, pixel by pixel."""
     rng = np.random.default_rng(2)
     seen = [(rng.random((9, 11)) < 0.5).astype(np.float32) for _ in range(4)]

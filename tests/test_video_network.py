@@ -54,7 +54,7 @@ def frames_of(folder):
     return [np.asarray(Image.open(path)) for path in sorted(folder.iterdir())]
 
 
-def test_a_frame_is_the_networks_blended_with_the_one_before_where_that_shows_the_same(folder):
+def test_a_frame_is_blended_where_the_one_before_shows_the_same(folder):
     network, painter = some_network(), ByNetwork(folder / "night.keras", 0.75)
     frame = clips.pan(1, (32, 48))[0]
     alone = ops.convert_to_numpy(network(frame[None]))[0].astype(np.float64)
@@ -125,7 +125,7 @@ def test_sound_that_a_format_cannot_hold_is_told(folder, tmp_path):
     assert code == 0 and ".webm cannot hold the clip's sound (aac)" in out and ".mp4 can" in out
 
 
-def test_sound_and_pictures_stay_together_where_the_start_is_lost(folder, tmp_path):
+def test_sound_and_pictures_stay_together_without_a_start(folder, tmp_path):
     """The first key frame is missing, so the pictures begin later than the sound."""
     path = clips.write(
         tmp_path / "c.mkv", clips.pan(8, (32, 48)), skipped=1, gop_size=4, sound="libopus"
