@@ -7,8 +7,9 @@ BIN = .venv/bin
 PYTEST = -m pytest -q --dist worksteal --maxprocesses 4 --numprocesses
 # Tests that start the program over and over; the others take a minute or two.
 SLOW = resume faults backend_command script script_choices script_original script_pictures recipes recipes_command recipes_sheet \
-	compare situations filter_sources streams notebook gallery gallery_workers tiles fast studio_runs studio_server \
-	studio_browser docs_notebook tile_map
+	compare environments situations filter_sources streams notebook gallery gallery_workers tiles tiles_backends tile_map \
+	fast fast_apply fast_backends video video_animate video_network cluster_ray \
+	studio_page studio_runs studio_server studio_browser docs_notebook
 
 # Of the page; and of pictures, with the Pillow that Gradio wants.
 PAGE = tests/test_studio*.py tests/test_docs_notebook.py tests/test_pictures*.py tests/test_preprocessing.py tests/test_masks.py
