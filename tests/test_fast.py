@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from style_transfer.errors import InputError
 from style_transfer.events import StopRun
 from style_transfer.feedforward.about import about_of_file
 from style_transfer.feedforward.choices import Choices
-from style_transfer.feedforward.events import StepDone
+from style_transfer.feedforward.events import Saved, StepDone
 from style_transfer.feedforward.model_file import read_network
 
 
@@ -229,3 +230,34 @@ def test_seconds_that_a_kill_costs():
     assert training_kills.seconds_lost(told, again=7) == 3.0
     assert training_kills.seconds_lost(told, again=9) == 0.0
     assert training_kills.seconds_lost(told, again=4) == 4.0  # no backup since the start
+
+
+def test_a_training_killed_while_it_ends_is_finished(photos, painting, tmp_path, monkeypatch):
+    """The record goes first; what is left of the state does not get into another training."""
+    path = tmp_path / "night.keras"
+    removed = []
+
+    def unlink(self, missing_ok=False):
+        removed.append(self.name)
+        if len(removed) > 1:
+            raise KeyboardInterrupt  # the kill
+        self.__class__.rename(self, self.with_name("gone"))
+
+    def kill(event):
+        if isinstance(event, Saved) and about_of_file(path).finished:
+            monkeypatch.setattr(Path, "unlink", unlink)
+
+    def train(**listeners):
+        choices = TINY | {"width": 5 if removed else 4}
+        return fast_style_transfer.train(painting, photos, path, steps=2, **choices, **listeners)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(on_event=kill)
+    monkeypatch.undo()
+    assert removed[0] == "training.json"
+    with pytest.raises(InputError, match="^MODEL: expected a name without a network"):
+        train()
+    for result in tmp_path.glob("night*.*"):
+        result.unlink()
+    (tmp_path / "night_state" / "backup.weights.h5").write_bytes(b"of another network")
+    assert train().steps == 2

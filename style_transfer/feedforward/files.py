@@ -70,6 +70,8 @@ class TrainingFiles:
 
     def clear(self) -> None:
         """Remove the state, and nothing else, after the training has ended."""
+        # First the record: killed in the middle, a training is finished, not to be begun again.
+        self.record.unlink(missing_ok=True)
         for path in self.state.glob("*"):
             if path.name != "lock":
                 path.unlink()

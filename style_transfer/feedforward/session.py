@@ -141,6 +141,7 @@ class Session:
     def _begin(self) -> None:
         """Take over the choices made at the start of a training that continues."""
         if not self.files.is_interrupted():
+            self.files.backup.unlink(missing_ok=True)  # of one that was killed while it ended
             return
         before = TrainingRecord.read(self.files.record)
         before.check_same(self.record)
