@@ -92,8 +92,8 @@ def seam_numbers(steps: Steps, borders: tuple[list[int], ...], pitch: int) -> di
         found[f"{name}_95"] = float(1.96 * np.std(others) / np.sqrt(len(at)))
     means = [[], []]
     for of_side, places in zip(steps, borders, strict=True):
-        others = set(range(pitch, len(of_side), pitch)) - set(places)
-        for kind, lines in zip(means, (places, others), strict=True):
+        free = set(range(pitch, len(of_side), pitch)) - set(places)
+        for kind, lines in zip(means, (places, free), strict=True):
             kind.extend(of_side[[line - 1 for line in lines]] / of_side.mean())
     found["across_borders"], found["across_other_multiples"] = map(float, map(np.mean, means))
     return found
