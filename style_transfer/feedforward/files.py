@@ -118,10 +118,10 @@ def check_free(files: TrainingFiles, inputs: Iterable[tuple[str, Path]], overwri
 
 def check_apart(outputs: Iterable[Path], inputs: Iterable[tuple[str, Path]], argument: str) -> None:
     """Raise InputError if a file to write is also one to read, by whatever name or link."""
-    there = {identity: path for path in outputs if (identity := _identity(path))}
+    by_identity = {identity: path for path in outputs if (identity := _identity(path))}
     for what, path in inputs:
         identity = _identity(path)
-        written = there.get(identity) if identity else None
+        written = by_identity.get(identity) if identity else None
         if written:
             raise InputError(
                 f"{argument}: expected one that replaces no input. Received: {str(written)!r}, "

@@ -213,14 +213,14 @@ class Painter:
                 _picture(self.start, settings.init, "--init", folder) if self.start else None,
             )
             check_memory(task.force)(settings, inputs)
-            there = task.files(job.cell)
+            final = task.files(job.cell)
             record = Record(
                 task.preset,
                 settings,
-                **picture_files(inputs, there),
+                **picture_files(inputs, final),
                 sizes=plan(settings, *inputs.content.image.size),
             )
-            files = RunFiles(Path(folder, "cell"), there.suffix)
+            files = RunFiles(Path(folder, "cell"), final.suffix)
             files.state.mkdir()
             options = RunOptions(journal=False)
             render = self.script.make_render(inputs, settings)
@@ -234,11 +234,11 @@ class Painter:
             last = record.iterations[-1].number
             contents = {
                 f"{job.cell.name}_state/iteration_{last}.npy": files.image(last).read_bytes(),
-                there.picture().name: files.picture().read_bytes(),
+                final.picture().name: files.picture().read_bytes(),
             }
             for name, make in self._thumbnails(job.cell, files.picture(), inputs).items():
                 contents[name] = make()
-            contents[there.record.name] = record.to_json().encode()  # last, once all else is there
+            contents[final.record.name] = record.to_json().encode()  # last, once all else is there
         return self._done(record, contents)
 
     def _kept_filters(self, content: bytes) -> FilterSource:
