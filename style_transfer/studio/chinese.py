@@ -194,6 +194,7 @@ GRADIO = {  # what Gradio calls its buttons, in English only
     "undo": "撤销",
     "Redo": "重做",
     "Clear canvas": "清空画布",
+    "select the draw tool to start": "先选择画笔",
     "Brush": "画笔",
     "Erase": "橡皮",
     "Color": "颜色",
