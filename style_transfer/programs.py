@@ -1,6 +1,8 @@
 """How a command line ends: each way is an exit code and at most one line."""
 
+import atexit
 import contextlib
+import gc
 import os
 import shlex
 import signal
@@ -70,6 +72,9 @@ def _ended(
         after = f"; {way_on()}" if stopped and way_on else ""
         say(one_line(f"{program}: {line}{after}"), sys.stderr)
 
+    # Python's last collection of garbage would look at all of TensorFlow for most of a second.
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
     with descriptors_taken(), warnings.catch_warnings():
         # An overflow ends in a loss that is not finite, of which a line tells.
         warnings.simplefilter("ignore", RuntimeWarning)
