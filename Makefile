@@ -30,7 +30,8 @@ test-fast: .venv/ready-dev  # the tests that do not start the program over and o
 
 # The same tests below each backend. The two environments see all packages of .venv.
 test-backends: .venv-torch/ready .venv-jax/ready  # the backends' tests below PyTorch and JAX
-	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) 0 tests/test_backends.py tests/test_tiles_backends.py tests/test_backend_command.py
+	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) 0 tests/test_backends.py tests/test_tiles_backends.py \
+		tests/test_backend_command.py tests/test_filters_torch.py tests/test_filters_files.py tests/test_fast_backends.py
 	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) 0 tests/test_backends.py tests/test_tiles_backends.py
 
 studio: .venv-studio/ready  # the page to paint on
