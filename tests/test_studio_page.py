@@ -138,6 +138,9 @@ def test_a_picture_is_taken_by_the_camera(visitor):
     visitor.context.grant_permissions(["camera"])
     page.click("#photograph button[aria-label='Capture from camera']")
     page.click("#photograph button >> text=Access Webcam", timeout=10_000)
+    page.wait_for_function(  # before its first frame, there is nothing to capture
+        "() => document.querySelector('#photograph video')?.readyState >= 2"
+    )
     page.click("#photograph button[aria-label*='capture photo' i]", timeout=10_000)
     page.wait_for_selector("#photograph img")
 
