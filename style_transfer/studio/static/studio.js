@@ -9,6 +9,10 @@ import { Runs } from "./runs.js";
 const SOON = 1200; // milliseconds between two questions while something is painted
 const LATER = 3000;
 const HIDDEN = 10000; // while nobody looks
+// Gradio sometimes misses the end of an event: its answer to Paint is waited for so long, and after
+// that, the next new run is taken for the one that Paint began.
+const ANSWERED = 2500;
+const GIVEN_UP = 20000;
 const ACTIVE = ["waiting", "starting", "painting", "elsewhere"];
 
 /** The run that the page's address names. */
@@ -29,7 +33,22 @@ class Page {
     this.look();
   }
 
+  /** Paint was pressed. */
+  pressed() {
+    this.before = new Set(this.state?.runs.map((run) => run.key));
+    this.since = Date.now();
+    setTimeout(() => this.look(), ANSWERED);
+  }
+
+  /** The run that Paint began, if Gradio has not told its key. */
+  missed(runs) {
+    const waited = Date.now() - this.since;
+    if (!this.before || waited < ANSWERED || waited > GIVEN_UP) return undefined;
+    return runs.find((run) => !this.before.has(run.key));
+  }
+
   choose(key) {
+    this.before = null;
     this.chosen = key;
     history.replaceState(null, "", `#run=${key}`);
     this.mark = null;
@@ -70,6 +89,11 @@ class Page {
       }
     }
     this.first = false;
+    const missed = this.missed(state.runs);
+    if (missed) {
+      this.choose(missed.key);
+      return;
+    }
     this.runs.show(state.runs, this.chosen);
     this.easel.show(state.run);
   }
@@ -83,6 +107,7 @@ function begin() {
   const page = new Page(root);
   keepNamed(form);
   tellRefusals(button);
+  button.addEventListener("click", () => page.pressed());
   window.showRun = (key) => {
     page.choose(key);
     if (matchMedia("(max-width: 860px)").matches) root.scrollIntoView({ behavior: "smooth" });
