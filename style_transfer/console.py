@@ -47,6 +47,15 @@ def writable(line: str, stream: TextIO) -> str:
     return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
+def say_above(bar: "progress.Progress | None", line: str) -> None:
+    """Print a line above a bar, or simply print it if there is none."""
+    if bar is None:
+        say(line, sys.stdout)
+        return
+    line = writable(line, sys.stdout)
+    bar.console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
 def one_line(text: str) -> str:
     """Escape line breaks and control characters, which file names may contain."""
     return "".join(
@@ -110,11 +119,8 @@ class StatusBar:
 
     def say(self, line: str) -> None:
         """A line for people, above the bar."""
-        if self.bar:
-            line = writable(line, sys.stdout)
-            self.bar.console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        elif not self.quiet:
-            say(line, sys.stdout)
+        if not self.quiet:
+            say_above(self.bar, line)
 
 
 class Console:
@@ -197,12 +203,7 @@ class Console:
             self._say(line)
 
     def _say(self, line: str) -> None:
-        line = one_line(line)
-        if self.bar:
-            line = writable(line, sys.stdout)
-            self.bar.console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        else:
-            say(line, sys.stdout)
+        say_above(self.bar, one_line(line))
 
     def _evaluated(self, event: Evaluated) -> None:
         if event.iteration != self._iteration and self.original and not self.bar:

@@ -68,8 +68,8 @@ def check_writable_at(path: Path, what: str, ending: str) -> None:
         ending: the longest that is added to `path`.
     """
     received = f"Received: {str(path)!r}"
-    fault = fault_on_windows(part for part in path.parts if part != path.anchor)
-    if fault and sys.platform == "win32":
+    names = (part for part in path.parts if part != path.anchor)
+    if sys.platform == "win32" and (fault := fault_on_windows(names)):
         raise InputError(f"{what}: expected a name that Windows accepts. {received}, with {fault}")
     folder, longest_folder = path.parent, 0
     try:

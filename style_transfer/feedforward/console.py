@@ -4,7 +4,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from style_transfer.console import duration, is_terminal, say, writable
+from style_transfer.console import duration, is_terminal, say_above
 from style_transfer.events import Said
 from style_transfer.feedforward.events import Saved, StepDone
 
@@ -71,8 +71,4 @@ class TrainingConsole:
         return bar
 
     def _say(self, line: str) -> None:
-        if self.bar:
-            line = writable(line, sys.stdout)
-            self.bar.console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        else:
-            say(line, sys.stdout)
+        say_above(self.bar, line)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from style_transfer import backends
 from style_transfer.balance import balanced_loss_weights
+from style_transfer.environment import environment
 from style_transfer.errors import InputError
 from style_transfer.events import Said, StopRun
 from style_transfer.feedforward.about import About, Style, thumbnail
@@ -40,7 +41,6 @@ from style_transfer.filters import load_filters, reload_filters
 from style_transfer.filters.normalized import normalized_filters
 from style_transfer.network import FeatureExtractor, feature_extractor, processor_precision
 from style_transfer.pictures import Picture, load_picture
-from style_transfer.runs.environment import environment
 from style_transfer.runs.files import write_text
 from style_transfer.targets import ContentTargets, Targets, content_targets
 

@@ -15,12 +15,12 @@ import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from style_transfer.environment import environment
 from style_transfer.filters import fitted
-from style_transfer.machine import processor_flags
+from style_transfer.filters.writing import named_arrays
 from style_transfer.settings import Settings
 from style_transfer.vgg import Filters, sha256_of_arrays
 
@@ -60,26 +60,26 @@ def fitted_or_kept(
     return filters
 
 
-def cache_folder(environment, platform: str = sys.platform) -> Path | None:
+def cache_folder(variables, platform: str = sys.platform) -> Path | None:
     """Where filters are kept; None if they are not to be.
 
     Args:
-        environment: environment variables: `VARIABLE`, or those that the platform's conventions
+        variables: environment variables: `VARIABLE`, or those that the platform's conventions
             name (on Linux the XDG Base Directory Specification's).
         platform: as `sys.platform`.
     """
-    chosen = environment.get(VARIABLE, "")
+    chosen = variables.get(VARIABLE, "")
     if chosen.lower() == "off":
         return None
     if chosen:
         return Path(os.path.expanduser(chosen))  # noqa: PTH111 (that of Path fails without a home)
     home = Path(os.path.expanduser("~"))  # noqa: PTH111
     if platform == "win32":
-        base = Path(environment.get("LOCALAPPDATA") or home / "AppData" / "Local")
+        base = Path(variables.get("LOCALAPPDATA") or home / "AppData" / "Local")
     elif platform == "darwin":
         base = home / "Library" / "Caches"
     else:
-        base = Path(environment.get("XDG_CACHE_HOME") or home / ".cache")
+        base = Path(variables.get("XDG_CACHE_HOME") or home / ".cache")
     # Without a home `~` stays; the specification says to ignore relative paths.
     return base / "neural_style_transfer" / "filters" if base.is_absolute() else None
 
@@ -88,12 +88,10 @@ def _key(settings: Settings, layers: list[str], images: list, loudness: Sequence
     """SHA-256 of everything that decides the filters' bytes."""
     import keras
 
-    backend = keras.backend.backend()
     decisive = {
         "code": hashlib.sha256(Path(fitted.__file__).read_bytes()).hexdigest(),
-        "versions": [keras.__version__, backend, sys.modules[backend].__version__, np.__version__],
+        "environment": environment(),
         "device": str(keras.ops.zeros((), "float32").device),
-        "processor": sorted(processor_flags()),
         "settings": [settings.network, settings.pooling, settings.borders, settings.seed],
         "layers": layers,
         "loudness": list(loudness),
@@ -120,14 +118,12 @@ def _read(path: Path, network: str, layers: list[str]) -> Filters:
 def _write(path: Path, filters: Filters) -> None:
     """Write filters to a file that appears once it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    arrays: dict[str, Any] = {"sha256": np.array(sha256_of_arrays(filters))}
-    for layer, (kernel, bias) in filters.arrays.items():
-        arrays |= {f"{layer}/kernel": kernel, f"{layer}/bias": bias}
+    sha256 = np.array(sha256_of_arrays(filters))
     with tempfile.NamedTemporaryFile(
         dir=path.parent, prefix=path.stem, suffix=UNFINISHED, delete=False
     ) as file:
         try:
-            np.savez(file, **arrays)
+            np.savez(file, sha256=sha256, **named_arrays(filters))
             file.close()
             Path(file.name).replace(path)
         except BaseException:

@@ -1,6 +1,7 @@
 """Writes filters to a file that `read_filters` can read."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,12 @@ def write_filters(filters: Filters, path: str | Path) -> None:
     """
     if filters.convention != "caffe":
         raise ValueError(f"expected filters for caffe's input. Received: {filters.convention}'s")
-    arrays = {}
+    np.savez(path, **named_arrays(filters))
+
+
+def named_arrays(filters: Filters) -> dict[str, Any]:
+    """The arrays of filters by the names that an .npz file gives them."""
+    named = {}
     for layer, (kernel, bias) in filters.arrays.items():
-        arrays |= {f"{layer}/kernel": kernel, f"{layer}/bias": bias}
-    np.savez(path, **arrays)
+        named |= {f"{layer}/kernel": kernel, f"{layer}/bias": bias}
+    return named

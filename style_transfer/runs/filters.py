@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from style_transfer.environment import environment
 from style_transfer.errors import InputError
 from style_transfer.filters import MADE, load_filters, reload_filters
 from style_transfer.filters.normalized import normalized_filters
 from style_transfer.network import processor_precision
-from style_transfer.runs.environment import environment
 from style_transfer.runs.opening import beside
 from style_transfer.runs.run import Run
 from style_transfer.vgg import Filters, FilterSource

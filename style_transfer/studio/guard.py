@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from style_transfer.studio.address import LOOPBACK
 from style_transfer.studio.uploads import LARGEST_FILE
 
 LARGEST_BODY = LARGEST_FILE + (1 << 16)  # bytes: a picture and its envelope
 LEAST_ROOM = 32 << 20  # free bytes on the disk below which nothing more is accepted
 LARGEST_MESSAGE = 32 << 20  # bytes of any other request: masks come as text
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 LONGEST_PATH = 2000  # characters
 
 # Those of Gradio's routes that the page needs.
@@ -109,7 +109,7 @@ class Guard:
     def _check(self, scope: Scope, headers: dict[bytes, str]) -> None:
         check_path(scope)
         host = headers.get(b"host", "")
-        if self.loopback and host_name(host) not in LOOPBACK:
+        if self.loopback and host_name(host) not in (*LOOPBACK, "[::1]"):
             raise Refused(403, "this studio answers to its own machine only")
         check_origin(scope, headers, host)
         if self.password and not self._knows_password(headers.get(b"authorization", "")):

@@ -167,6 +167,11 @@ class Painter:
             waiting = [order.run for _, order in self._waiting]
             return [job.order.run for job in self._running] + waiting
 
+    def failure(self, run: str) -> str | None:
+        """Why a run failed recently; None if it did not."""
+        with self._lock:
+            return self._failed.get(run)
+
     def failed(self) -> dict[str, str]:
         """Why runs failed recently, by run, latest last."""
         with self._lock:

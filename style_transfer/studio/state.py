@@ -39,7 +39,7 @@ class Teller:
         if found.held:
             return "elsewhere"
         failed = found.live and found.live.phase == "failed"
-        if found.record is None or failed or found.run in self.painter.failed():
+        if found.record is None or failed or self.painter.failure(found.run) is not None:
             return "failed"
         return "finished" if found.record.status == "finished" else "stopped"
 
@@ -73,7 +73,7 @@ class Teller:
         told, record, live = self.brief(found), found.record, found.live
         active = told["status"] in ACTIVE
         told["lines"] = list(live.lines) if live else []
-        if (line := self.painter.failed().get(found.run)) and line not in told["lines"]:
+        if (line := self.painter.failure(found.run)) and line not in told["lines"]:
             told["lines"].append(line)  # it could not be written to a file
         told["own"] = bool(self.painter.job_of(found.run)) or not found.held
         if active and live and live.planned:

@@ -210,7 +210,7 @@ def _prepare_filters(job: Job, styles: list, status: Status) -> None:
     from style_transfer.backends import start
 
     start()
-    from style_transfer.runs.environment import environment
+    from style_transfer.environment import environment
 
     record, files, script = job.record, job.files, job.crew.script
     now = environment()

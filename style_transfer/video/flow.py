@@ -11,9 +11,15 @@ Flow = (
     np.ndarray
 )  # float32 (H, W, 2): columns and rows from a pixel to its place in the other frame
 
-# The flow of a neighbor that many pixels away is taken over if `mismatch` falls to this share, and
-# by at least this much.
-NEIGHBORS = (3, 6, 9)
+# The flow of a neighbor so many pixels (down, right) away is taken over if `mismatch` falls to this
+# share, and by at least this much.
+FAR = 9
+NEIGHBORS = [
+    (down, right)
+    for distance in (3, 6, FAR)
+    for down, right in itertools.product((-distance, 0, distance), repeat=2)
+    if down or right
+]
 CLEARLY, LEAST = 0.7, 2.0
 
 
@@ -50,21 +56,20 @@ def sharpened(flow: Flow, one: np.ndarray, other: np.ndarray) -> Flow:
     """
     cv2 = needed("cv2")
     rows, columns = flow.shape[:2]
+    other = other.astype(np.float32)
     best, lowest = flow.copy(), mismatch(flow, one, other)
-    far = max(NEIGHBORS)
-    wide = cv2.copyMakeBorder(flow, far, far, far, far, cv2.BORDER_REPLICATE)
-    for distance in NEIGHBORS:
-        for down, right in itertools.product((-distance, 0, distance), repeat=2):
-            candidate = wide[far + down :, far + right :][:rows, :columns]
-            found = mismatch(candidate, one, other)
-            better = found < CLEARLY * lowest - LEAST
-            best[better], lowest[better] = candidate[better], found[better]
+    wide = cv2.copyMakeBorder(flow, FAR, FAR, FAR, FAR, cv2.BORDER_REPLICATE)
+    for down, right in NEIGHBORS:
+        candidate = wide[FAR + down :, FAR + right :][:rows, :columns]
+        found = mismatch(candidate, one, other)
+        better = found < CLEARLY * lowest - LEAST
+        best[better], lowest[better] = candidate[better], found[better]
     return best
 
 
 def mismatch(flow: Flow, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Mean absolute difference of `one` and warped `other` around each pixel; float32 (H, W)."""
-    apart = np.abs(one - moved(other.astype(np.float32), flow)).mean(axis=-1)
+    apart = np.abs(one - moved(other.astype(np.float32, copy=False), flow)).mean(axis=-1)
     return needed("cv2").blur(apart, (3, 3), borderType=needed("cv2").BORDER_REPLICATE)
 
 
