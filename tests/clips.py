@@ -5,6 +5,7 @@ import io
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -32,11 +33,16 @@ def command(*arguments) -> list[str]:
 
 
 def here(*arguments) -> tuple[int, str, str]:
-    """The same in this process, which has imported everything: (exit code, stdout, stderr)."""
+    """The same in this process, which has imported everything."""
+    return in_process(video.main, *arguments)
+
+
+def in_process(main: Callable, *arguments) -> tuple[int, str, str]:
+    """A command line's (exit code, stdout, stderr)."""
     out, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
         try:
-            code = video.main(list(map(str, arguments)))
+            code = main(list(map(str, arguments)))
         except SystemExit as end:  # of argparse
             code = end.code
     return code, out.getvalue(), errors.getvalue()

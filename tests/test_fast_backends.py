@@ -19,6 +19,7 @@ from keras import ops
 from PIL import Image
 
 import fast_style_transfer
+from benchmarks.training_kills import TINY
 from style_transfer.events import StopRun
 from style_transfer.feedforward.about import about_of_file
 from style_transfer.feedforward.events import StepDone
@@ -28,16 +29,6 @@ from style_transfer.feedforward.streaming import streamed
 
 SCRIPT = Path(fast_style_transfer.__file__)
 BACKEND = keras.backend.backend()
-TINY = {
-    "size": 32,
-    "batch": 2,
-    "width": 4,
-    "learning_rate": 0.01,
-    "weights": "random",
-    "content_layers": "block2_conv1",
-    "style_layers": "block1_conv1,block2_conv1",
-    "precision": "float32",
-}
 STEPS = 20
 OPTIONS = [f"--{name}={value}" for name, value in TINY.items()]
 

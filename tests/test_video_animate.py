@@ -1,8 +1,6 @@
 """recipes/animate.py: a run as an animation."""
 
-import contextlib
 import hashlib
-import io
 
 import numpy as np
 import pytest
@@ -36,13 +34,7 @@ def run(tmp_path_factory):
 
 def animated(*arguments) -> tuple[int, str, str]:
     """The command's exit code, and what it prints."""
-    out, errors = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-        try:
-            code = animate.main(list(map(str, arguments)))
-        except SystemExit as end:  # of argparse
-            code = end.code
-    return code, out.getvalue(), errors.getvalue()
+    return clips.in_process(animate.main, *arguments)
 
 
 def pixels_of(path):
